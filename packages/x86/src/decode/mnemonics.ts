@@ -1,0 +1,2 @@
+/** Narrowed to the names of the tables. */
+export type Mnemonic = string
