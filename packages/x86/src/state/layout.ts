@@ -20,21 +20,24 @@ export interface Field extends FieldSpec {
 
 const sizes: Record<FieldType, number> = { u8: 1, u16: 2, u32: 4, u64: 8, v128: 16 }
 
-export const u8: FieldSpec = { type: 'u8', count: 1 }
-export const u16: FieldSpec = { type: 'u16', count: 1 }
-export const u32: FieldSpec = { type: 'u32', count: 1 }
-export const u64: FieldSpec = { type: 'u64', count: 1 }
+export const u8 = { type: 'u8', count: 1 } as const
+export const u16 = { type: 'u16', count: 1 } as const
+export const u32 = { type: 'u32', count: 1 } as const
+export const u64 = { type: 'u64', count: 1 } as const
 
-export const array = (type: FieldType, count: number): FieldSpec => ({ type, count })
+export const array = <const T extends FieldType, const N extends number>(type: T, count: N): { readonly type: T; readonly count: N } => ({ type, count })
 
-export interface Layout<Name extends string> {
-  readonly fields: Readonly<Record<Name, Field>>
+export type Specs = Readonly<Record<string, FieldSpec>>
+
+export interface Layout<S extends Specs> {
+  readonly specs: S
+  readonly fields: { readonly [Name in keyof S]: Field }
   /** Total size in bytes, a multiple of 16. */
   readonly size: number
 }
 
 /** Lays fields out in the order given, each aligned to its element size. */
-export function layout<const Specs extends Record<string, FieldSpec>>(specs: Specs): Layout<Extract<keyof Specs, string>> {
+export function layout<const S extends Specs>(specs: S): Layout<S> {
   const fields: Record<string, Field> = {}
   let at = 0
   for (const [name, spec] of Object.entries(specs)) {
@@ -43,5 +46,5 @@ export function layout<const Specs extends Record<string, FieldSpec>>(specs: Spe
     fields[name] = { name, type: spec.type, count: spec.count, offset: at, size }
     at += size * spec.count
   }
-  return { fields: fields as Record<Extract<keyof Specs, string>, Field>, size: (at + 15) & -16 }
+  return { specs, fields: fields as { readonly [Name in keyof S]: Field }, size: (at + 15) & -16 }
 }
