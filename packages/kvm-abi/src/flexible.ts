@@ -27,7 +27,7 @@ export function flexible<F extends Fields, V, I>(
   count: keyof F & string,
   elementsName: string,
   elementsOffset: number,
-  element: Type<V, any, I>,
+  element: Type<V, unknown, I>,
 ): Flexible<F, V, I> {
   const countField = header.fields[count]!
   const sizeFor = (n: number) => Math.max(header.size, elementsOffset + n * element.size)

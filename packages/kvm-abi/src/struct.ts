@@ -13,7 +13,8 @@ export interface Type<Value, View = Value, Input = Value> {
   view(data: DataView, at: number): View
 }
 
-type AnyType = Type<any, any, any>
+/** Any type at all: `write` is a method, whose parameter may be narrower. */
+export type AnyType = Type<unknown>
 
 export interface Field<T extends AnyType> {
   readonly type: T
@@ -24,12 +25,12 @@ export interface Field<T extends AnyType> {
 
 export type Fields = Readonly<Record<string, Field<AnyType>>>
 
-type ValueOf<T> = T extends Type<infer V, any, any> ? V : never
-type ViewOf<T> = T extends Type<any, infer V, any> ? V : never
-type InputOf<T> = T extends Type<any, any, infer I> ? I : never
+type ValueOf<T> = T extends Type<infer V, unknown, unknown> ? V : never
+type ViewOf<T> = T extends Type<unknown, infer V, unknown> ? V : never
+type InputOf<T> = T extends Type<unknown, unknown, infer I> ? I : never
 
 /** The plain object with every field. */
-export type StructValue<S> = S extends Struct<infer F> ? { [K in keyof F]: ValueOf<F[K]['type']> } : never
+export type StructValue<S> = S extends Struct<infer F> ? { -readonly [K in keyof F]: ValueOf<F[K]['type']> } : never
 /** The live view: scalars can be assigned, nested structs are views, byte arrays are windows on the same memory. */
 export type StructView<S> = S extends Struct<infer F> ? { [K in keyof F]: ViewOf<F[K]['type']> } : never
 /** What can be written: fields left out stay as they are (zero in a fresh buffer). */
@@ -273,11 +274,12 @@ export function struct<F extends Fields>(cName: string, size: number, fields: F)
   for (const [name, place] of entries) {
     Object.defineProperty(View.prototype, name, { ...propertyOf(name, place), enumerable: true, configurable: true })
   }
-  const self: Struct<any> = {
+  const ViewClass = View as unknown as Struct<Fields>['View']
+  const self: Struct<Fields> = {
     cName,
     size,
     fields,
-    View: View as any,
+    View: ViewClass,
     read: (data, at) => Object.fromEntries(entries.map(([name, { type, offset }]) => [name, type.read(data, at + offset)])),
     write(data, at, value) {
       for (const [name, { type, offset }] of entries) {
@@ -285,7 +287,7 @@ export function struct<F extends Fields>(cName: string, size: number, fields: F)
         if (given !== undefined) type.write(data, at + offset, given)
       }
     },
-    view: (data, at) => new View(data, at) as any,
+    view: (data, at) => new ViewClass(data, at),
     allocate: () => new Uint8Array(size),
     encode(value) {
       const buffer = new Uint8Array(size)
@@ -293,7 +295,7 @@ export function struct<F extends Fields>(cName: string, size: number, fields: F)
       return buffer
     },
     decode: (buffer) => self.read(dataViewOf(buffer), 0),
-    viewOf: (buffer, offset = 0) => new View(dataViewOf(buffer), offset) as any,
+    viewOf: (buffer, offset = 0) => new ViewClass(dataViewOf(buffer), offset),
   }
   return self as unknown as Struct<F>
 }

@@ -29,7 +29,7 @@ export function setStruct<F extends Fields>(fd: KvmFd, request: number, layout: 
 }
 
 /** Lists whose length only the engine knows: it answers E2BIG while the buffer is too small. */
-export function getList<V>(fd: KvmFd, request: number, layout: Flexible<Fields, V, any>): V[] {
+export function getList<V>(fd: KvmFd, request: number, layout: Flexible<Fields, V, unknown>): V[] {
   for (let room = 64; ; room *= 2) {
     const buffer = layout.allocate(room)
     const result = fd.ioctl(request, buffer)
