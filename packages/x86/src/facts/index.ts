@@ -1,0 +1,7 @@
+export * from './cpuid.ts'
+export * from './cr.ts'
+export * from './descriptor.ts'
+export * from './eflags.ts'
+export * as Exception from './exception.ts'
+export * from './msr.ts'
+export * from './segment.ts'
