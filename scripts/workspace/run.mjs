@@ -10,7 +10,8 @@ export function runNode(args, { env, onLine, stdio } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: root,
-      env: { ...process.env, ...env },
+      // `npm start -s` silences npm; the programs we run take the same variable as meant for them and would hide their errors.
+      env: { ...process.env, npm_config_loglevel: undefined, ...env },
       stdio: stdio ?? (onLine ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit']),
     })
     let output = ''
