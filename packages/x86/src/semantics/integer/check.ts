@@ -1,0 +1,29 @@
+import type { Semantic } from '../builder.ts'
+import type { SemanticTable } from '../registry.ts'
+import { widthOf, type IntWidth } from './width.ts'
+
+const BR = 5
+const UD = 6
+
+/** [SDM2 "BOUND—Check Array Index Against Bounds"] */
+const BOUND: Semantic = (s, index, bounds) => {
+  const value = s.read(index)
+  const width = widthOf(value) as IntWidth
+  const lower = s.read(s.at(bounds, 0, width))
+  const upper = s.read(s.at(bounds, width / 8, width))
+  s.if(s.or(s.ltS(value, lower), s.ltS(upper, value)), () => s.fault(BR))
+}
+
+const INTO: Semantic = (s) => {
+  s.if(s.flags.get('of'), () => s.microcode('into', [], 0))
+}
+
+const undefinedInstruction: Semantic = (s) => s.fault(UD)
+
+export const check: SemanticTable = {
+  BOUND,
+  INTO,
+  UD0: undefinedInstruction,
+  UD1: undefinedInstruction,
+  UD2: undefinedInstruction,
+}
