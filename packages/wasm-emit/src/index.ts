@@ -1,1 +1,5 @@
+export * from './bytes.ts'
+export * from './code.ts'
+export * from './module.ts'
+export * from './opcodes.ts'
 export * from './webassembly.ts'
