@@ -33,7 +33,7 @@ function at(binDir) {
 /** `npm exec` keeps the package in npm's own cache and puts its bin folder on the PATH of what it runs. */
 async function fetchThroughNpm() {
   // npm's own pauses between attempts add up to more than a minute without a network.
-  const patience = ['--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=4000']
+  const patience = ['--prefer-offline', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=4000']
   const args = ['exec', '--yes', '--loglevel=error', ...patience, `--package=${pinned}`, '--', 'node', '-p', 'process.env.PATH']
   const npm = process.env.npm_execpath
   const viaNode = npm !== undefined && basename(npm) === 'npm-cli.js'
