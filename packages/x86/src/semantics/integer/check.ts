@@ -1,9 +1,7 @@
+import { BR, UD } from '../../facts/exception.ts'
 import type { Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { widthOf, type IntWidth } from './width.ts'
-
-const BR = 5
-const UD = 6
 
 /** [SDM2 "BOUND—Check Array Index Against Bounds"] */
 const BOUND: Semantic = (s, index, bounds) => {

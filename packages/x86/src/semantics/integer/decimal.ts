@@ -1,8 +1,7 @@
+import { DE } from '../../facts/exception.ts'
 import { GPR, type Builder, type Semantic, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { unsignedTo } from './width.ts'
-
-const DE = 0
 
 /** The low decimal digit of AL needs adjusting. */
 function lowDigitOut(s: Builder, al: Val): Val {

@@ -1,8 +1,7 @@
+import { GP } from '../../facts/exception.ts'
 import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { widthOf } from './width.ts'
-
-const GP = 13
 
 /** The destination is written in either case. [SDM2 "CMPXCHG—Compare and Exchange"] */
 const CMPXCHG: Semantic = (s, dst, src) => {

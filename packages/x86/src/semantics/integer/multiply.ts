@@ -1,8 +1,7 @@
+import { DE } from '../../facts/exception.ts'
 import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { widthOf, type IntWidth } from './width.ts'
-
-const DE = 0
 
 type Extend = (s: Builder, value: Val, width: IntWidth) => Val
 const unsigned: Extend = (s, value, width) => s.zext(value, width)

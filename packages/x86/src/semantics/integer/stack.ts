@@ -1,9 +1,9 @@
+import { EFLAGS_VM } from '../../facts/eflags.ts'
 import { GPR, type Builder, type Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { moveStackPointer, setStackPointer, stackAddress, topOfStack } from './stack-pointer.ts'
 import { unsignedTo } from './width.ts'
 
-const RFLAGS_VM = 1 << 17
 /** What POPF may change beside the arithmetic flags: TF IF DF IOPL NT, and with 32 bits and more AC and ID. */
 const POPF_SYSTEM = { 16: 0x7700, 32: 0x24_7700, 64: 0x24_7700 } as const
 
@@ -56,7 +56,7 @@ function unlessVirtual8086(s: Builder, name: string, then: () => void): void {
     then()
     return
   }
-  const vm = s.and(s.get('flagsSystem'), s.const(32, RFLAGS_VM))
+  const vm = s.and(s.get('flagsSystem'), s.const(32, EFLAGS_VM))
   s.if(s.ne(vm, s.const(32, 0)), () => s.microcode(name, [s.const(32, s.operandSize)], 0), then)
 }
 

@@ -1,13 +1,12 @@
+import { EFLAGS_DF } from '../../facts/eflags.ts'
 import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { signedTo, widthOf } from './width.ts'
 
-const RFLAGS_DF = 0x400
-
-/** Bytes from one element to the next: the element's size, negative if RFLAGS.DF = 1. */
+/** Bytes from one element to the next: the element's size, negative if EFLAGS.DF = 1. */
 function stride(s: Builder, width: number): Val {
   const size = width / 8
-  const twice = s.shr(s.and(s.get('flagsSystem'), s.const(32, RFLAGS_DF)), s.const(32, Math.log2(RFLAGS_DF / size) - 1))
+  const twice = s.shr(s.and(s.get('flagsSystem'), s.const(32, EFLAGS_DF)), s.const(32, Math.log2(EFLAGS_DF / size) - 1))
   return signedTo(s, s.sub(s.const(32, size), twice), s.addressSize)
 }
 
