@@ -27,7 +27,10 @@ export const KVM_VCPU_EVENTS = struct('kvm_vcpu_events', 64, {
   nmi: field(struct('', 4, { injected: field(u8, 0), pending: field(u8, 1), masked: field(u8, 2) }), 12),
   sipiVector: field(u32, 16),
   flags: field(u32, 20),
-  smi: field(struct('', 4, { smm: field(u8, 0), pending: field(u8, 1), smmInsideNmi: field(u8, 2), latchedInit: field(u8, 3) }), 24),
+  smi: field(
+    struct('', 4, { smm: field(u8, 0), pending: field(u8, 1), smmInsideNmi: field(u8, 2), latchedInit: field(u8, 3) }),
+    24,
+  ),
   tripleFault: field(struct('', 1, { pending: field(u8, 0) }), 28),
   exceptionHasPayload: field(u8, 55),
   exceptionPayload: field(u64, 56),

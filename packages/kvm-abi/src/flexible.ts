@@ -60,7 +60,9 @@ export function flexible<F extends Fields, V, I>(
     decode(buffer) {
       const data = dataViewOf(buffer)
       const room = Math.floor((buffer.length - elementsOffset) / element.size)
-      return Array.from({ length: Math.min(countIn(buffer), room) }, (_, i) => element.read(data, elementsOffset + i * element.size))
+      return Array.from({ length: Math.min(countIn(buffer), room) }, (_, i) =>
+        element.read(data, elementsOffset + i * element.size),
+      )
     },
   }
 }

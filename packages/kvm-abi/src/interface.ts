@@ -97,7 +97,10 @@ export interface KvmVcpu {
   readonly id: number
   /** The mapping shared with the engine: why KVM_RUN returned, and what it wants. */
   readonly kvmRun: KvmRunView
-  /** KVM_RUN: 0 with the reason in `kvmRun.exitReason`, or -EINTR after a kick, an `interruptAt`, or a HLT that the engine can't sleep in. */
+  /**
+   * KVM_RUN: 0 with the reason in `kvmRun.exitReason`; or -EINTR after a kick, an `interruptAt`, or a HLT that the engine can't sleep in;
+   * or -EAGAIN when the vCPU waited for INIT or SIPI and got it. Any other error is thrown.
+   */
   run(): number
   /** Makes the `run` in progress, or else the next one, return -EINTR. */
   kick(): void

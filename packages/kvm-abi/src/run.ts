@@ -84,7 +84,10 @@ export const KVM_RUN_PAGE = struct('kvm_run', 2352, {
     EXIT,
   ),
   /** KVM_EXIT_SYSTEM_EVENT: `flags` is `data[0]` by its older name */
-  systemEvent: field(struct('', 136, { type: field(u32, 0), ndata: field(u32, 4), flags: field(u64, 8), data: field(array(u64, 16), 8) }), EXIT),
+  systemEvent: field(
+    struct('', 136, { type: field(u32, 0), ndata: field(u32, 4), flags: field(u64, 8), data: field(array(u64, 16), 8) }),
+    EXIT,
+  ),
   /** KVM_EXIT_IOAPIC_EOI */
   eoi: field(struct('', 1, { vector: field(u8, 0) }), EXIT),
   /** KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR */

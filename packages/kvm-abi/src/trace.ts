@@ -51,7 +51,15 @@ export interface KvmTracePoints {
   kvm_mmu_set_spte: { gfn: bigint; spte: bigint; sptep: bigint; level: number }
   mark_mmio_spte: { sptep: bigint; gfn: bigint; access: number }
   handle_mmio_page_fault: { addr: bigint; gfn: bigint; access: number }
-  fast_page_fault: { vcpuId: number; cr2OrGpa: bigint; errorCode: number; sptep: bigint; oldSpte: bigint; newSpte: bigint; ret: number }
+  fast_page_fault: {
+    vcpuId: number
+    cr2OrGpa: bigint
+    errorCode: number
+    sptep: bigint
+    oldSpte: bigint
+    newSpte: bigint
+    ret: number
+  }
 }
 
 export type KvmTracePoint = keyof KvmTracePoints

@@ -136,11 +136,13 @@ test('a failed request throws with its name and errno', () => {
   expect(thrown).toMatchObject({ errno: 22, code: 'EINVAL', request: 'KVM_SET_MP_STATE', message: 'KVM_SET_MP_STATE: EINVAL' })
 })
 
-test('EINTR is an ordinary outcome of run, and nothing else is', () => {
+test('EINTR and EAGAIN are ordinary outcomes of run, and nothing else is', () => {
   const { floor, vcpu } = open()
   floor.answer = () => -abi.EINTR
   expect(vcpu.run()).toBe(-abi.EINTR)
   expect(vcpu.halted()).toEqual({ wakeAt: 5n })
+  floor.answer = () => -abi.EAGAIN
+  expect(vcpu.run()).toBe(-abi.EAGAIN)
   floor.answer = () => -abi.EFAULT
   expect(() => vcpu.run()).toThrow('KVM_RUN: EFAULT')
 })

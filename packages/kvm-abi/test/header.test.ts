@@ -12,7 +12,8 @@ import type { AnyType, ArrayType, Fields, Flexible, Struct } from '../src/index.
  */
 
 const hasCompiler = process.platform === 'linux' && process.arch === 'x64' && spawnSync('gcc', ['--version']).status === 0
-const hasHeader = hasCompiler && spawnSync('gcc', ['-fsyntax-only', '-x', 'c', '-'], { input: '#include <linux/kvm.h>\n' }).status === 0
+const hasHeader =
+  hasCompiler && spawnSync('gcc', ['-fsyntax-only', '-x', 'c', '-'], { input: '#include <linux/kvm.h>\n' }).status === 0
 
 interface Probe {
   /** C expression of an integer type. */
@@ -55,7 +56,9 @@ function constants(): Probe[] {
     .map(([name, value]) => ({ c: name, ours: BigInt(value as number | bigint) }))
 }
 
-const layouts = Object.values(abi as Record<string, unknown>).filter((value): value is Struct<Fields> => isLayout(value) && value.cName !== '')
+const layouts = Object.values(abi as Record<string, unknown>).filter(
+  (value): value is Struct<Fields> => isLayout(value) && value.cName !== '',
+)
 const flexibles = Object.values(abi as Record<string, unknown>).filter(isFlexible)
 
 function structProbes(): Probe[] {
@@ -71,9 +74,20 @@ function compileAndRun(probes: readonly Probe[]): bigint[] {
   const folder = mkdtempSync(join(tmpdir(), 'kvm-abi-'))
   try {
     const lines = probes.map(({ c }) => `  printf("%lld\\n", (long long)(${c}));`)
-    const source = ['#include <errno.h>', '#include <stddef.h>', '#include <stdio.h>', '#include <linux/kvm.h>', 'int main(void) {', ...lines, '  return 0;', '}']
+    const source = [
+      '#include <errno.h>',
+      '#include <stddef.h>',
+      '#include <stdio.h>',
+      '#include <linux/kvm.h>',
+      'int main(void) {',
+      ...lines,
+      '  return 0;',
+      '}',
+    ]
     writeFileSync(join(folder, 'probe.c'), source.join('\n') + '\n')
-    execFileSync('gcc', ['-O0', '-o', join(folder, 'probe'), join(folder, 'probe.c')], { stdio: ['ignore', 'inherit', 'inherit'] })
+    execFileSync('gcc', ['-O0', '-o', join(folder, 'probe'), join(folder, 'probe.c')], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
     return execFileSync(join(folder, 'probe'), { encoding: 'utf8' }).trim().split('\n').map(BigInt)
   } finally {
     rmSync(folder, { recursive: true, force: true })

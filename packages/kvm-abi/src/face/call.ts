@@ -24,7 +24,12 @@ export function getStruct<F extends Fields>(
   return layout.decode(buffer)
 }
 
-export function setStruct<F extends Fields>(fd: KvmFd, request: number, layout: Struct<F>, input: StructInput<Struct<F>>): number {
+export function setStruct<F extends Fields>(
+  fd: KvmFd,
+  request: number,
+  layout: Struct<F>,
+  input: StructInput<Struct<F>>,
+): number {
   return call(fd, request, layout.encode(input))
 }
 

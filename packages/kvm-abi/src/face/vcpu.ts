@@ -1,7 +1,7 @@
 import { KVM_ENABLE_CAP_ARGUMENT, KVM_SIGNAL_MASK } from '../control.ts'
 import { KVM_CPUID2 } from '../cpuid.ts'
 import type { KvmCpuidEntry2 } from '../cpuid.ts'
-import { EINTR, KvmError } from '../errno.ts'
+import { EAGAIN, EINTR, KvmError } from '../errno.ts'
 import * as events from '../events.ts'
 import type { Halted, KvmVcpuFd } from '../floor.ts'
 import { KVM_GUEST_DEBUG } from '../guest-debug.ts'
@@ -30,7 +30,7 @@ export class KvmVcpuFace implements KvmVcpu {
 
   run(): number {
     const result = this.fd.ioctl(request.KVM_RUN, 0)
-    if (result < 0 && result !== -EINTR) throw new KvmError(-result, 'KVM_RUN')
+    if (result < 0 && result !== -EINTR && result !== -EAGAIN) throw new KvmError(-result, 'KVM_RUN')
     return result
   }
 

@@ -56,7 +56,8 @@ export class KvmVmFace implements KvmVm {
 
   #bitmapOf(pages: number): { place: HostMemory; length: number } {
     const length = Math.ceil(pages / 64) * 8
-    if (this.#bitmap === undefined || this.#bitmap.size < length) this.#bitmap = this.fd.allocateMemory(Math.max(length, memory.PAGE_SIZE))
+    if (this.#bitmap === undefined || this.#bitmap.size < length)
+      this.#bitmap = this.fd.allocateMemory(Math.max(length, memory.PAGE_SIZE))
     return { place: this.#bitmap, length }
   }
 
