@@ -280,7 +280,11 @@ export function struct<F extends Fields>(cName: string, size: number, fields: F)
     size,
     fields,
     View: ViewClass,
-    read: (data, at) => Object.fromEntries(entries.map(([name, { type, offset }]) => [name, type.read(data, at + offset)])),
+    read(data, at) {
+      const value: Record<string, unknown> = {}
+      for (const [name, { type, offset }] of entries) value[name] = type.read(data, at + offset)
+      return value
+    },
     write(data, at, value) {
       for (const [name, { type, offset }] of entries) {
         const given = value[name]
