@@ -36,14 +36,22 @@ function bitStringTest(s: Builder, dst: StagedOperand, index: Val, change: Chang
   s.flags.set({ cf: bit })
 }
 
-/** A zero source leaves the destination alone, all 64 bits of it. */
+/** A zero source leaves the destination alone, all 64 bits of it. SF and PF, undefined, follow the position. */
 const bitScan =
   (position: (s: Builder, value: Val) => Val): Semantic =>
   (s, dst, src) => {
     const value = s.read(src)
-    s.if(s.not(s.isZero(value)), () => s.write(dst, position(s, value)))
-    s.flags.logic(value)
+    const zero = s.isZero(value)
+    const r = position(s, value)
+    s.if(s.not(zero), () => s.write(dst, r))
+    s.flags.logic(s.select(zero, s.const(64, 0), s.or(unsignedTo(s, r, 64), s.const(64, 0x100))))
   }
+
+/** All other arithmetic flags are cleared. */
+function setZeroAndCarry(s: Builder, zf: Val, cf: Val): void {
+  const no = s.const(1, 0)
+  s.flags.set({ cf, pf: no, af: no, zf, sf: no, of: no })
+}
 
 /** TZCNT and LZCNT: the width for a zero source. */
 const countZeros =
@@ -52,13 +60,13 @@ const countZeros =
     const value = s.read(src)
     const r = count(s, value)
     s.write(dst, r)
-    s.flags.result(r, s.isZero(value), s.const(1, 0))
+    setZeroAndCarry(s, s.isZero(r), s.isZero(value))
   }
 
 const POPCNT: Semantic = (s, dst, src) => {
   const value = s.read(src)
   s.write(dst, s.popcnt(value))
-  s.flags.write(s.select(s.isZero(value), s.const(32, 0x40), s.const(32, 0)))
+  setZeroAndCarry(s, s.isZero(value), s.const(1, 0))
 }
 
 export const bits: SemanticTable = {

@@ -49,10 +49,11 @@ const AAM: Semantic = (s, base) => {
 }
 
 const AAD: Semantic = (s: Builder, base) => {
+  const al = s.gpr(GPR.RAX, 8)
   const product = s.mul(s.gprHigh(GPR.RAX), unsignedTo(s, s.read(base), 8))
-  const r = s.add(s.gpr(GPR.RAX, 8), product)
+  const r = s.add(al, product)
   s.setGpr(GPR.RAX, s.zext(r, 16))
-  s.flags.logic(r)
+  s.flags.add(al, product, r)
 }
 
 export const decimal: SemanticTable = {

@@ -3,13 +3,18 @@ import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '
 import type { SemanticTable } from '../registry.ts'
 import { widthOf } from './width.ts'
 
-/** The destination is written in either case. [SDM2 "CMPXCHG—Compare and Exchange"] */
+/** Memory is written in either case, a register only if it is equal. [SDM2 "CMPXCHG—Compare and Exchange"] */
 const CMPXCHG: Semantic = (s, dst, src) => {
   const old = s.readForWrite(dst)
   const accumulator = s.gpr(GPR.RAX, widthOf(old))
   const equal = s.eq(accumulator, old)
-  s.write(dst, s.select(equal, s.read(src), old))
-  s.if(s.not(equal), () => s.setGpr(GPR.RAX, old))
+  const replacement = s.read(src)
+  if (dst.kind === 'mem') s.write(dst, s.select(equal, replacement, old))
+  s.if(
+    equal,
+    () => dst.kind === 'reg' && s.write(dst, replacement),
+    () => s.setGpr(GPR.RAX, old),
+  )
   s.flags.sub(accumulator, old, s.sub(accumulator, old))
 }
 

@@ -1,7 +1,7 @@
 import { DE } from '../../facts/exception.ts'
 import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import { widthOf, type IntWidth } from './width.ts'
+import { signedTo, widthOf, type IntWidth } from './width.ts'
 
 type Extend = (s: Builder, value: Val, width: IntWidth) => Val
 const unsigned: Extend = (s, value, width) => s.zext(value, width)
@@ -32,6 +32,12 @@ function product(s: Builder, a: Val, b: Val, isSigned: boolean): Product {
   return { low, high, overflow: s.ne(high, plain) }
 }
 
+/** CF = OF = overflow. Of the flags that the manual leaves undefined, Intel's processors set SF and PF by the low half and clear ZF and AF. */
+function setProductFlags(s: Builder, low: Val, overflow: Val): void {
+  const positive = s.const(64, 0x100)
+  s.flags.result(s.select(s.isZero(low), positive, signedTo(s, low, 64)), overflow, overflow)
+}
+
 /** rDX:rAX, or AX for bytes. */
 function setWideAccumulator(s: Builder, high: Val, low: Val): void {
   s.setGpr(GPR.RAX, low)
@@ -39,12 +45,11 @@ function setWideAccumulator(s: Builder, high: Val, low: Val): void {
   else s.setGpr(GPR.RDX, high)
 }
 
-/** CF = OF = overflow; SF, ZF, PF are undefined, and processors set SF and PF by the low half and clear ZF's neighbours. */
 const multiplyAccumulator = (s: Builder, src: StagedOperand, isSigned: boolean): void => {
   const b = s.read(src)
   const { low, high, overflow } = product(s, s.gpr(GPR.RAX, widthOf(b)), b, isSigned)
   setWideAccumulator(s, high, low)
-  s.flags.result(low, overflow, overflow)
+  setProductFlags(s, low, overflow)
 }
 
 const MUL: Semantic = (s, src) => multiplyAccumulator(s, src, false)
@@ -58,7 +63,7 @@ const IMUL: Semantic = (s, dst, src, factor) => {
   const b = s.read(factor ?? dst)
   const { low, overflow } = product(s, a, b, true)
   s.write(dst, low)
-  s.flags.result(low, overflow, overflow)
+  setProductFlags(s, low, overflow)
 }
 
 const divide = (s: Builder, src: StagedOperand, isSigned: boolean): void => {

@@ -1,6 +1,6 @@
 import type { Builder, Semantic, Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import { bitAt, maskedCount, topTwoDiffer, unlessZero } from './shift.ts'
+import { bitAt, maskedCount, singleStepOverflow, unlessZero } from './shift.ts'
 import { signBit, unsignedTo, widthOf } from './width.ts'
 
 type Direction = 'left' | 'right'
@@ -16,8 +16,9 @@ const rotate =
     const r = direction === 'left' ? s.rotl(a, amount) : s.rotr(a, amount)
     s.write(dst, r)
     unlessZero(s, count, () => {
-      if (direction === 'left') s.flags.set({ cf: s.bit(r, 0), of: s.xor(s.bit(r, 0), signBit(s, r)) })
-      else s.flags.set({ cf: signBit(s, r), of: topTwoDiffer(s, r) })
+      const cf = direction === 'left' ? s.bit(r, 0) : signBit(s, r)
+      const of = direction === 'left' ? singleStepOverflow(s, a) : s.xor(s.bit(a, 0), signBit(s, a))
+      s.flags.set({ cf, of: src.kind === 'reg' ? of : s.select(s.eq(count, s.const(32, 1)), of, s.flags.get('of')) })
     })
   }
 
@@ -27,19 +28,18 @@ const rotateThroughCarry =
   (s, dst, src) => {
     const a = s.readForWrite(dst)
     const width = widthOf(a)
-    const count = maskedCount(s, s.read(src), width)
+    const masked = maskedCount(s, s.read(src), width)
+    const count = width < 32 ? s.remU(masked, s.const(32, width + 1)) : masked
     const carry = s.zext(s.flags.get('cf'), 64)
     const { r, cf } = width === 64 ? rotateQuad(s, a, carry, count, direction) : rotateNarrow(s, a, carry, count, direction)
     s.write(dst, r)
-    unlessZero(s, count, () => {
-      s.flags.set({ cf, of: direction === 'left' ? s.xor(cf, signBit(s, r)) : topTwoDiffer(s, r) })
-    })
+    const of = direction === 'left' ? singleStepOverflow(s, a) : s.xor(s.trunc(carry, 1), signBit(s, a))
+    unlessZero(s, count, () => s.flags.set({ cf, of }))
   }
 
-function rotateNarrow(s: Builder, a: Val, carry: Val, masked: Val, direction: Direction): { r: Val; cf: Val } {
+function rotateNarrow(s: Builder, a: Val, carry: Val, count: Val, direction: Direction): { r: Val; cf: Val } {
   const width = widthOf(a)
   const bits = s.const(32, width + 1)
-  const count = width < 32 ? s.remU(masked, bits) : masked
   const rest = s.sub(bits, count)
   const whole = s.or(s.shl(carry, s.const(32, width)), s.zext(a, 64))
   const turned =

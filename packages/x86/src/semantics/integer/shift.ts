@@ -7,11 +7,18 @@ export function maskedCount(s: Builder, count: Val, width: IntWidth): Val {
   return s.and(unsignedTo(s, count, 32), s.const(32, width === 64 ? 63 : 31))
 }
 
+/**
+ * OF is defined for a count of one only. Intel's processors set it in SHL, SHR, SHLD, SHRD, RCL and RCR for every count as if
+ * the count were one, ROL and ROR by CL too, while by an immediate they leave it alone.
+ */
+export function singleStepOverflow(s: Builder, a: Val): Val {
+  return s.xor(signBit(s, a), s.bit(a, widthOf(a) - 2))
+}
+
 /** Bits to calculate in: a count may exceed a narrow operand, so that it needs a wider container. */
 const containerOf = (width: IntWidth): 32 | 64 => (width === 64 ? 64 : 32)
 
 export const unlessZero = (s: Builder, count: Val, then: () => void): void => s.if(s.ne(count, s.const(32, 0)), then)
-export const topTwoDiffer = (s: Builder, r: Val): Val => s.xor(signBit(s, r), s.bit(r, widthOf(r) - 2))
 export const bitAt = (s: Builder, value: Val, position: Val): Val => s.trunc(s.shr(value, position), 1)
 
 const SHL: Semantic = (s, dst, src) => {
@@ -24,8 +31,7 @@ const SHL: Semantic = (s, dst, src) => {
   s.write(dst, r)
   unlessZero(s, count, () => {
     const before = s.shl(wide, s.sub(count, s.const(32, 1)))
-    const cf = s.bit(before, width - 1)
-    s.flags.result(r, cf, s.xor(cf, signBit(s, r)))
+    s.flags.result(r, s.bit(before, width - 1), singleStepOverflow(s, a))
   })
 }
 
@@ -36,7 +42,7 @@ const SHR: Semantic = (s, dst, src) => {
   const wide = unsignedTo(s, a, containerOf(width))
   const r = unsignedTo(s, s.shr(wide, count), width)
   s.write(dst, r)
-  unlessZero(s, count, () => s.flags.result(r, bitAt(s, wide, s.sub(count, s.const(32, 1))), topTwoDiffer(s, r)))
+  unlessZero(s, count, () => s.flags.result(r, bitAt(s, wide, s.sub(count, s.const(32, 1))), signBit(s, a)))
 }
 
 const SAR: Semantic = (s, dst, src) => {
@@ -62,7 +68,8 @@ const doubleShift =
     const count = maskedCount(s, s.read(by), width)
     const { r, cf } = width === 64 ? shiftQuads(s, a, b, count, direction) : shiftJoined(s, a, b, count, direction)
     s.write(dst, r)
-    unlessZero(s, count, () => s.flags.result(r, cf, s.xor(signBit(s, a), signBit(s, r))))
+    const of = direction === 'left' ? singleStepOverflow(s, a) : s.xor(s.bit(b, 0), signBit(s, a))
+    unlessZero(s, count, () => s.flags.result(r, cf, of))
   }
 
 /** The operands in one 64-bit container, wide enough for any count. */
