@@ -93,9 +93,12 @@ function needsModrm(row: DecodeRow): boolean {
 
 /** The more a row asks of prefix and ModRM, the later it is entered, so that it wins over the general one. */
 function specificity(row: DecodeRow): number {
-  const prefix = row.prefix === 'any' ? 0 : row.prefix === 'nfx' ? 1 : 2
   const modrm = (row.modrmReg === undefined ? 0 : 1) + (row.mod === undefined ? 0 : 1) + (row.rm === undefined ? 0 : 1)
-  return prefix + 3 * modrm
+  return prefixSpecificity(row) + 3 * modrm
+}
+
+function prefixSpecificity(row: DecodeRow): number {
+  return row.prefix === 'any' ? 0 : row.prefix === 'nfx' ? 1 : 2
 }
 
 function matches(row: DecodeRow, modrm: number): boolean {
@@ -115,7 +118,9 @@ function entryOf(rows: readonly DraftRow[]): OpcodeEntry {
       const displaced = leaves[slot]
       if (displaced) {
         if (specificity(displaced.row) === specificity(row)) {
-          throw new Error(`${displaced.row.mnemonic} and ${row.mnemonic} claim the same encoding ${row.map} ${row.opcode.toString(16)}`)
+          throw new Error(
+            `${displaced.row.mnemonic} and ${row.mnemonic} claim the same encoding ${row.map} ${row.opcode.toString(16)}`,
+          )
         }
         row.otherwise ??= displaced.row
       }
@@ -127,7 +132,7 @@ function entryOf(rows: readonly DraftRow[]): OpcodeEntry {
     const rexMask = row.flags.includes('rexW') ? REX_W : REX_B
     for (const slot of slots(row, modrm)) {
       const plain = leaves[slot]
-      if (plain) leaves[slot] = { ...plain, rexMask, rexLeaf: leaf }
+      if (plain && prefixSpecificity(plain.row) <= prefixSpecificity(row)) leaves[slot] = { ...plain, rexMask, rexLeaf: leaf }
     }
   }
   return { modrm, registersOnly: rows.some((row) => row.flags.includes('anymod')), leaves }

@@ -1,5 +1,22 @@
 import type { Mnemonic } from '../mnemonics.ts'
-import { conditions, d64, digit, f64, i64, lock, needs, o64, pF3, rep, rexB, row, span, table, type Mark, type RowSpec } from '../notation.ts'
+import {
+  conditions,
+  d64,
+  digit,
+  f64,
+  i64,
+  lock,
+  needs,
+  o64,
+  pF3,
+  rep,
+  rexB,
+  row,
+  span,
+  table,
+  type Mark,
+  type RowSpec,
+} from '../notation.ts'
 import type { Letter } from '../letters.ts'
 
 /** The six encodings that open each block of eight in rows 0 to 3. CMP writes nothing and takes no LOCK. */
@@ -23,7 +40,9 @@ const group1 = (destination: Letter, source: Letter, ...marks: Mark[]): RowSpec[
 
 /** /6 is SHL once more. [APM3 Table A-6 "ModRM.reg Extensions for the Primary Opcode Map"] */
 const group2 = (destination: Letter, count: Letter): RowSpec[] =>
-  (['ROL', 'ROR', 'RCL', 'RCR', 'SHL', 'SHR', 'SHL', 'SAR'] as const).map((mnemonic, reg) => row(mnemonic, destination, count, digit(reg)))
+  (['ROL', 'ROR', 'RCL', 'RCR', 'SHL', 'SHR', 'SHL', 'SAR'] as const).map((mnemonic, reg) =>
+    row(mnemonic, destination, count, digit(reg)),
+  )
 
 /** /1 is TEST once more. [APM3 Table A-6] */
 const group3 = (operand: Letter, immediate: Letter): RowSpec[] => [
@@ -66,7 +85,7 @@ export const oneByte = table('1', 'base', {
   0x60: row('PUSHA', i64),
   0x61: row('POPA', i64),
   0x62: row('BOUND', 'Gv', 'Ma', i64),
-  0x63: [row('ARPL', 'Ew', 'Gw', i64), row('MOVSXD', 'Gv', 'Ed', o64)],
+  0x63: [row('ARPL', 'Ew', 'Gw', i64), row('MOVSXD', 'Gv', 'Ez', o64)],
   0x68: row('PUSH', 'Iz', d64),
   0x69: row('IMUL', 'Gv', 'Ev', 'Iz'),
   0x6a: row('PUSH', 'sIb', d64),

@@ -11,7 +11,12 @@ const ss = (mnemonic: Stem<'SS'>): RowSpec => row(`${mnemonic}SS`, 'Vss', 'Wss',
 const sd = (mnemonic: Stem<'SD'>): RowSpec => row(`${mnemonic}SD`, 'Vsd', 'Wsd', pF2, needs('sse2'))
 
 /** Packed single, packed double, scalar single, scalar double. */
-const fourForms = (mnemonic: PackedStem & Stem<'SS'> & Stem<'SD'>): RowSpec[] => [ps(mnemonic), pd(mnemonic), ss(mnemonic), sd(mnemonic)]
+const fourForms = (mnemonic: PackedStem & Stem<'SS'> & Stem<'SD'>): RowSpec[] => [
+  ps(mnemonic),
+  pd(mnemonic),
+  ss(mnemonic),
+  sd(mnemonic),
+]
 const packedForms = (mnemonic: PackedStem): RowSpec[] => [ps(mnemonic), pd(mnemonic)]
 
 const compare = (mnemonic: 'UCOMIS' | 'COMIS'): RowSpec[] => [
@@ -33,19 +38,11 @@ export const sse = table('0f', 'sse', {
     row('MOVSS', 'Wss', 'Vss', pF3),
     row('MOVSD', 'Wsd', 'Vsd', pF2, needs('sse2')),
   ],
-  0x12: [
-    row('MOVLPS', 'Vq', 'Mq', np),
-    row('MOVHLPS', 'Vdq', 'Udq', np),
-    row('MOVLPD', 'Vq', 'Mq', p66, needs('sse2')),
-  ],
+  0x12: [row('MOVLPS', 'Vq', 'Mq', np), row('MOVHLPS', 'Vdq', 'Udq', np), row('MOVLPD', 'Vq', 'Mq', p66, needs('sse2'))],
   0x13: [row('MOVLPS', 'Mq', 'Vq', np), row('MOVLPD', 'Mq', 'Vq', p66, needs('sse2'))],
   0x14: packedForms('UNPCKL'),
   0x15: packedForms('UNPCKH'),
-  0x16: [
-    row('MOVHPS', 'Vdq', 'Mq', np),
-    row('MOVLHPS', 'Vdq', 'Uq', np),
-    row('MOVHPD', 'Vdq', 'Mq', p66, needs('sse2')),
-  ],
+  0x16: [row('MOVHPS', 'Vdq', 'Mq', np), row('MOVLHPS', 'Vdq', 'Uq', np), row('MOVHPD', 'Vdq', 'Mq', p66, needs('sse2'))],
   0x17: [row('MOVHPS', 'Mq', 'Vdq', np), row('MOVHPD', 'Mq', 'Vdq', p66, needs('sse2'))],
   0x28: packedForms('MOVA'),
   0x29: [row('MOVAPS', 'Wps', 'Vps', np), row('MOVAPD', 'Wpd', 'Vpd', p66, needs('sse2'))],
@@ -130,10 +127,7 @@ export const sse = table('0f', 'sse', {
     row('CVTPD2DQ', 'Vdq', 'Wpd', pF2, needs('sse2')),
   ],
   0xe7: [row('MOVNTQ', 'Mq', 'Pq', np), row('MOVNTDQ', 'Mdq', 'Vdq', p66, needs('sse2'))],
-  0xf7: [
-    row('MASKMOVQ', 'Pq', 'Nq', 'BDq', np),
-    row('MASKMOVDQU', 'Vdq', 'Udq', 'BDdq', p66, needs('sse2')),
-  ],
+  0xf7: [row('MASKMOVQ', 'Pq', 'Nq', 'BDq', np), row('MASKMOVDQU', 'Vdq', 'Udq', 'BDdq', p66, needs('sse2'))],
 })
 
 /** SSE3. */

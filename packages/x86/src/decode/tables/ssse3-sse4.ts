@@ -66,10 +66,7 @@ export const threeByte3A = table('0f3a', 'sse4_1', {
   0x0c: row('BLENDPS', 'Vps', 'Wps', 'Ib', p66),
   0x0d: row('BLENDPD', 'Vpd', 'Wpd', 'Ib', p66),
   0x0e: row('PBLENDW', 'Vdq', 'Wdq', 'Ib', p66),
-  0x0f: [
-    row('PALIGNR', 'Pq', 'Qq', 'Ib', np, needs('ssse3')),
-    row('PALIGNR', 'Vdq', 'Wdq', 'Ib', p66, needs('ssse3')),
-  ],
+  0x0f: [row('PALIGNR', 'Pq', 'Qq', 'Ib', np, needs('ssse3')), row('PALIGNR', 'Vdq', 'Wdq', 'Ib', p66, needs('ssse3'))],
   0x14: row('PEXTRB', 'Rd/Mb', 'Vdq', 'Ib', p66),
   0x15: row('PEXTRW', 'Rd/Mw', 'Vdq', 'Ib', p66),
   0x16: row('PEXTRD', 'Ey', 'Vdq', 'Ib', p66),

@@ -53,7 +53,7 @@ export const twoByte = table('0f', 'base', {
     row('RDTSCP', modrm(0xf9), needs('rdtscp')),
     row('MONITORX', 'BA', modrm(0xfa), np, needs('monitorx')),
     row('MWAITX', modrm(0xfb), np, needs('monitorx')),
-    row('CLZERO', 'BA', modrm(0xfc), np, needs('clzero')),
+    row('CLZERO', 'BA', modrm(0xfc), needs('clzero')),
     row('RDPRU', modrm(0xfd), np, needs('rdpru')),
   ],
   0x02: row('LAR', 'Gv', 'Ew'),
@@ -69,9 +69,16 @@ export const twoByte = table('0f', 'base', {
     prefetch('PREFETCH', 0),
     prefetch('PREFETCHW', 1),
     prefetch('PREFETCHWT1', 2),
-    ...[3, 4, 5, 6, 7].map((reg) => prefetch('PREFETCH', reg)),
+    prefetch('PREFETCHW', 3),
+    ...[4, 5, 6, 7].map((reg) => prefetch('PREFETCH', reg)),
   ],
-  0x18: [row('NOP', 'Ev'), prefetch('PREFETCHNTA', 0), prefetch('PREFETCHT0', 1), prefetch('PREFETCHT1', 2), prefetch('PREFETCHT2', 3)],
+  0x18: [
+    row('NOP', 'Ev'),
+    prefetch('PREFETCHNTA', 0),
+    prefetch('PREFETCHT0', 1),
+    prefetch('PREFETCHT1', 2),
+    prefetch('PREFETCHT2', 3),
+  ],
   0x19: row('NOP', 'Ev'),
   0x1a: row('NOP', 'Ev'),
   0x1b: row('NOP', 'Ev'),
@@ -162,7 +169,7 @@ export const twoByte = table('0f', 'base', {
     row('RDPID', 'Rn', digit(7), pF3, needs('rdpid')),
   ],
   0xc8: row('BSWAP', 'Zv', span(8)),
-  0xff: row('UD0', 'Gd', 'Ed'),
+  0xff: row('UD0', 'Gv', 'Ev'),
 })
 
 /** The integer instructions of [SDM2 Table A-4 "Three-byte Opcode Map: First Two Bytes 0F 38H"]. */

@@ -25,16 +25,19 @@ export const vmx = [
   }),
 ]
 
-/** Their operands are in rAX (and ECX). [APM3 Chapter 4 "System Instruction Reference"] */
+/**
+ * Their operands are in rAX (and ECX). F2 and F3 0F 01 D9, VMGEXIT, are VMMCALL but for an encrypted guest.
+ * [APM3 Chapter 4 "System Instruction Reference"]
+ */
 export const svm = table('0f', 'svm', {
   0x01: [
-    row('VMRUN', modrm(0xd8), np),
-    row('VMMCALL', modrm(0xd9), np),
-    row('VMLOAD', modrm(0xda), np),
-    row('VMSAVE', modrm(0xdb), np),
-    row('STGI', modrm(0xdc), np),
-    row('CLGI', modrm(0xdd), np),
-    row('SKINIT', modrm(0xde), np),
-    row('INVLPGA', modrm(0xdf), np),
+    row('VMRUN', modrm(0xd8)),
+    row('VMMCALL', modrm(0xd9)),
+    row('VMLOAD', modrm(0xda)),
+    row('VMSAVE', modrm(0xdb)),
+    row('STGI', modrm(0xdc)),
+    row('CLGI', modrm(0xdd)),
+    row('SKINIT', modrm(0xde)),
+    row('INVLPGA', modrm(0xdf)),
   ],
 })

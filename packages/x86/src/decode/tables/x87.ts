@@ -50,11 +50,7 @@ export const x87 = table('1', 'fpu', {
     ...bytes({ 0xf7: 'FINCSTP', 0xf8: 'FPREM', 0xf9: 'FYL2XP1', 0xfa: 'FSQRT', 0xfb: 'FSINCOS', 0xfc: 'FRNDINT' }),
     ...bytes({ 0xfd: 'FSCALE', 0xfe: 'FSIN', 0xff: 'FCOS' }),
   ],
-  0xda: [
-    ...inMemory(integer, 'Md'),
-    ...conditionalMoves('FCMOVB', 'FCMOVE', 'FCMOVBE', 'FCMOVU'),
-    ...bytes({ 0xe9: 'FUCOMPP' }),
-  ],
+  0xda: [...inMemory(integer, 'Md'), ...conditionalMoves('FCMOVB', 'FCMOVE', 'FCMOVBE', 'FCMOVU'), ...bytes({ 0xe9: 'FUCOMPP' })],
   0xdb: [
     row('FILD', 'Md', digit(0)),
     row('FISTTP', 'Md', digit(1), needs('sse3')),
