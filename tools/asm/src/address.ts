@@ -32,7 +32,8 @@ export function resolveAddress(operand: MemoryOperand, mode: AddressMode, scope:
     if (register.class !== 'gp' || register.size < 16) throw fail(`${register.name} cannot stand in an address`)
     if (register.size !== size) throw fail(`${register.name} does not fit a ${size}-bit address`)
   }
-  if ((size === 64) !== (mode.bits === 64) && (size === 64 || (mode.bits === 64 && size === 16))) throw fail(`a ${size}-bit address cannot be encoded in ${mode.bits}-bit code`)
+  if ((size === 64) !== (mode.bits === 64) && (size === 64 || (mode.bits === 64 && size === 16)))
+    throw fail(`a ${size}-bit address cannot be encoded in ${mode.bits}-bit code`)
   const base: EffectiveAddress = {
     size,
     mod: 0,
@@ -45,7 +46,8 @@ export function resolveAddress(operand: MemoryOperand, mode: AddressMode, scope:
     ripRelative: false,
     absolute: terms.length === 0,
   }
-  if (sum.value !== base.displacement && sum.value !== BigInt.asUintN(size, sum.value)) throw fail(`the address does not fit ${size} bits`)
+  if (sum.value !== base.displacement && sum.value !== BigInt.asUintN(size, sum.value))
+    throw fail(`the address does not fit ${size} bits`)
   if (terms.length === 0) return absolute(base, operand, mode, sum.value, fail)
   if (operand.relative === true) throw fail('a RIP-relative address takes no registers')
   if (size === 16) return withDisplacement({ ...base, rm: pair16(terms, fail) }, 6, operand, mode, fail)
@@ -72,14 +74,22 @@ function addressSize(operand: MemoryOperand, terms: Term[], mode: AddressMode): 
   return mode.bits
 }
 
-function absolute(base: EffectiveAddress, operand: MemoryOperand, mode: AddressMode, value: bigint, fail: (reason: string) => Error): EffectiveAddress {
+function absolute(
+  base: EffectiveAddress,
+  operand: MemoryOperand,
+  mode: AddressMode,
+  value: bigint,
+  fail: (reason: string) => Error,
+): EffectiveAddress {
   if (base.size === 16) return { ...base, rm: 6, displacementSize: 2 }
   if (mode.bits !== 64) return { ...base, rm: 5, displacementSize: 4 }
   const segment = operand.segment?.name
-  const relative = operand.relative ?? (mode.defaultRelative && segment !== 'fs' && segment !== 'gs' && operand.displacement === 0)
+  const relative =
+    operand.relative ?? (mode.defaultRelative && segment !== 'fs' && segment !== 'gs' && operand.displacement === 0)
   if (relative) return { ...base, rm: 5, displacementSize: 4, displacement: value, ripRelative: true }
   const moffs64 = operand.displacement === 64
-  if (!moffs64 && base.size === 64 && !fitsSigned(base.displacement, 32)) throw fail('the address does not fit a signed 32-bit displacement; use [rel ...] or, with the accumulator, [qword ...]')
+  if (!moffs64 && base.size === 64 && !fitsSigned(base.displacement, 32))
+    throw fail('the address does not fit a signed 32-bit displacement; use [rel ...] or, with the accumulator, [qword ...]')
   return { ...base, rm: 4, sib: 0x25, displacementSize: 4 }
 }
 
@@ -93,10 +103,16 @@ function pair16(terms: Term[], fail: (reason: string) => Error): number {
   return rm
 }
 
-function indexed(base: EffectiveAddress, terms: Term[], operand: MemoryOperand, mode: AddressMode, fail: (reason: string) => Error): EffectiveAddress {
+function indexed(
+  base: EffectiveAddress,
+  terms: Term[],
+  operand: MemoryOperand,
+  mode: AddressMode,
+  fail: (reason: string) => Error,
+): EffectiveAddress {
   let baseRegister: Register | undefined
   let index: Register | undefined
-  let scale = 1n
+  let scale: bigint
   const [a, b, ...more] = terms as [Term, Term?, ...Term[]]
   if (more.length > 0) throw fail('an address has at most a base and an index')
   if (b === undefined) {
@@ -116,12 +132,14 @@ function indexed(base: EffectiveAddress, terms: Term[], operand: MemoryOperand, 
     index = indexTerm.register
     scale = indexTerm.factor
   }
-  if (index !== undefined && ![1n, 2n, 4n, 8n].includes(scale)) throw fail(`an index can be scaled by 1, 2, 4 or 8, not by ${scale}`)
+  if (index !== undefined && ![1n, 2n, 4n, 8n].includes(scale))
+    throw fail(`an index can be scaled by 1, 2, 4 or 8, not by ${scale}`)
   if (index?.number === 4) throw fail(`${index.name} cannot be an index`)
   if (!fitsSigned(base.displacement, 32)) throw fail('the displacement does not fit 32 bits')
   const address = { ...base, rexX: (index?.number ?? 0) >= 8, rexB: (baseRegister?.number ?? 0) >= 8 }
   const scaleBits = { 1: 0, 2: 1, 4: 2, 8: 3 }[Number(scale)] as number
-  if (baseRegister === undefined) return { ...address, rm: 4, sib: (scaleBits << 6) | (((index as Register).number & 7) << 3) | 5, displacementSize: 4 }
+  if (baseRegister === undefined)
+    return { ...address, rm: 4, sib: (scaleBits << 6) | (((index as Register).number & 7) << 3) | 5, displacementSize: 4 }
   const low = baseRegister.number & 7
   if (index === undefined && low !== 4) return withDisplacement({ ...address, rm: low }, 5, operand, mode, fail)
   const sib = (index === undefined ? 0x20 : (scaleBits << 6) | ((index.number & 7) << 3)) | low
@@ -129,7 +147,13 @@ function indexed(base: EffectiveAddress, terms: Term[], operand: MemoryOperand, 
 }
 
 /** `noDisplacement` is the base whose form without displacement means something else. */
-function withDisplacement(address: EffectiveAddress, noDisplacement: number, operand: MemoryOperand, mode: AddressMode, fail: (reason: string) => Error): EffectiveAddress {
+function withDisplacement(
+  address: EffectiveAddress,
+  noDisplacement: number,
+  operand: MemoryOperand,
+  mode: AddressMode,
+  fail: (reason: string) => Error,
+): EffectiveAddress {
   const full = address.size === 16 ? 2 : 4
   const low = address.sib === undefined ? address.rm : address.sib & 7
   const byte = fitsSigned(address.displacement, 8)

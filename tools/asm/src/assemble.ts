@@ -89,7 +89,13 @@ class Program {
       this.#error ??= error
     }
     if (statement.action !== undefined)
-      this.#listing.push({ line: statement.line, offset, address: scope.here, bytes: Uint8Array.from(this.#out.slice(offset)), source: statement.source })
+      this.#listing.push({
+        line: statement.line,
+        offset,
+        address: scope.here,
+        bytes: Uint8Array.from(this.#out.slice(offset)),
+        source: statement.source,
+      })
   }
 
   #define(name: string, value: bigint): void {
@@ -130,7 +136,11 @@ class Program {
         return this.#instruction(action, scope, key)
       case 'data':
         for (const item of action.items) {
-          if (item.kind === 'string') this.#append([...item.bytes, ...new Array<number>((action.unit - (item.bytes.length % action.unit)) % action.unit).fill(0)])
+          if (item.kind === 'string')
+            this.#append([
+              ...item.bytes,
+              ...new Array<number>((action.unit - (item.bytes.length % action.unit)) % action.unit).fill(0),
+            ])
           else if (item.kind === 'float') this.#append(floatBytes(item.value, action.unit, scope))
           else this.#append(integerBytes(evaluate(item.value, scope).value, action.unit, scope))
         }
@@ -157,7 +167,12 @@ class Program {
   #instruction(action: Extract<Action, { kind: 'instruction' }>, scope: Scope, key: string): void {
     let growth = this.#growth.get(key)
     if (growth === undefined) this.#growth.set(key, (growth = { minimum: 0, wide: false }))
-    const bytes = encodeInstruction(action.instruction, { bits: action.bits, defaultRelative: action.defaultRelative, scope, growth })
+    const bytes = encodeInstruction(action.instruction, {
+      bits: action.bits,
+      defaultRelative: action.defaultRelative,
+      scope,
+      growth,
+    })
     if (bytes.length !== growth.minimum) {
       this.#changed = true
       growth.minimum = bytes.length

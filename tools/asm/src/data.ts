@@ -2,7 +2,8 @@ import type { Scope } from './expression.ts'
 
 export function integerBytes(value: bigint, bytes: number, scope: Scope): Uint8Array {
   const bits = BigInt(bytes * 8)
-  if (value < -(1n << (bits - 1n)) || value >= 1n << bits) throw scope.error(`${value} does not fit ${bytes} byte${bytes === 1 ? '' : 's'}`, 1)
+  if (value < -(1n << (bits - 1n)) || value >= 1n << bits)
+    throw scope.error(`${value} does not fit ${bytes} byte${bytes === 1 ? '' : 's'}`, 1)
   const out = new Uint8Array(bytes)
   for (let n = 0; n < bytes; n++) out[n] = Number((value >> BigInt(8 * n)) & 0xffn)
   return out

@@ -2,7 +2,7 @@ export type ElfOptions = {
   class: 32 | 64
   /** File contents of the one segment; mapped readable, writable and executable. */
   code: Uint8Array
-  /** Address of the first byte of `code`. The default leaves the file's first page before it free. */
+  /** Address of the first byte of `code`. */
   loadAddress?: number
   /** Entry address; the load address by default. */
   entry?: number
@@ -10,9 +10,10 @@ export type ElfOptions = {
   bss?: number
 }
 
-export const ELF_LOAD_ADDRESS = 0x401000
+/** The default load address: the code follows the headers within the file's first page. */
+export const ELF_LOAD_ADDRESS = 0x400080
 
-/** Wraps code in a static ELF executable: header, one PT_LOAD, and the code at file offset 4096. [ELF "Program Header"] */
+/** Wraps code in a static ELF executable: header, one PT_LOAD, and the code. [ELF "Program Header"] */
 export function defineElf64Static(options: Omit<ElfOptions, 'class'>): Uint8Array {
   return defineElf({ ...options, class: 64 })
 }
@@ -22,13 +23,15 @@ export function defineElf32Static(options: Omit<ElfOptions, 'class'>): Uint8Arra
 }
 
 const PAGE = 4096
+const HEADERS = 128
 const EM_386 = 3
 const EM_X86_64 = 62
 
 function defineElf({ class: bits, code, loadAddress = ELF_LOAD_ADDRESS, entry = loadAddress, bss = 0 }: ElfOptions): Uint8Array {
   const wide = bits === 64
   // The loader wants offset and address equal modulo the page size.
-  const fileOffset = PAGE + (loadAddress % PAGE)
+  const inPage = loadAddress % PAGE
+  const fileOffset = inPage < HEADERS ? PAGE + inPage : inPage
   const out = new Uint8Array(fileOffset + code.length)
   const view = new DataView(out.buffer)
   let at = 0

@@ -65,7 +65,12 @@ function resolve(operand: Operand, instruction: Instruction, mode: Mode): Resolv
     case 'memory': {
       const address = resolveAddress(
         operand,
-        { bits: mode.bits, defaultRelative: mode.defaultRelative, addressPrefix: instruction.prefixes.addressSize, wide: mode.growth.wide },
+        {
+          bits: mode.bits,
+          defaultRelative: mode.defaultRelative,
+          addressPrefix: instruction.prefixes.addressSize,
+          wide: mode.growth.wide,
+        },
         mode.scope,
       )
       if (address.mod === 2) mode.growth.wide = true
@@ -74,7 +79,12 @@ function resolve(operand: Operand, instruction: Instruction, mode: Mode): Resolv
     case 'immediate':
       return { kind: 'immediate', operand, ...evaluate(operand.value, mode.scope) }
     case 'far':
-      return { kind: 'far', size: operand.size, segment: evaluate(operand.segment, mode.scope).value, offset: evaluate(operand.offset, mode.scope).value }
+      return {
+        kind: 'far',
+        size: operand.size,
+        segment: evaluate(operand.segment, mode.scope).value,
+        offset: evaluate(operand.offset, mode.scope).value,
+      }
   }
 }
 
@@ -85,7 +95,13 @@ function accepts(row: Row, resolved: Resolved[], prefixes: Prefixes, mode: Mode)
   if (prefixes.operandSize !== 0 && row.operandSize !== 0 && row.operandSize !== prefixes.operandSize) return false
   if (row.addressSize === (mode.bits === 64 ? 16 : 64)) return false
   if (!row.specs.every((spec, n) => acceptsOperand(spec, resolved[n] as Resolved, row, resolved, mode))) return false
-  if (row.notEax64 && mode.bits === 64 && row.operandSize === 32 && resolved.every((r) => r.kind === 'register' && r.register.number === 0)) return false
+  if (
+    row.notEax64 &&
+    mode.bits === 64 &&
+    row.operandSize === 32 &&
+    resolved.every((r) => r.kind === 'register' && r.register.number === 0)
+  )
+    return false
   return true
 }
 
@@ -94,19 +110,33 @@ function acceptsOperand(spec: Spec, operand: Resolved, row: Row, all: Resolved[]
     case 'register':
       return operand.kind === 'register' && matchesRegister(operand.register, spec.class, spec.size, spec.number)
     case 'rm':
-      if (operand.kind === 'register') return spec.class !== undefined && matchesRegister(operand.register, spec.class, spec.size, undefined)
-      if (operand.kind !== 'memory' || spec.memorySize < 0 || spec.far !== operand.operand.far || operand.operand.displacement === 64) return false
+      if (operand.kind === 'register')
+        return spec.class !== undefined && matchesRegister(operand.register, spec.class, spec.size, undefined)
+      if (
+        operand.kind !== 'memory' ||
+        spec.memorySize < 0 ||
+        spec.far !== operand.operand.far ||
+        operand.operand.displacement === 64
+      )
+        return false
       return operand.operand.size === 0 || spec.memorySize === 0 || operand.operand.size === spec.memorySize
     case 'immediate': {
       if (operand.kind !== 'immediate' || operand.operand.distance !== undefined) return false
       const { size, strict } = operand.operand
       const bits = spec.bytes * 8
       if (strict && size !== bits) return false
-      if (size === 0 || size === row.operandSize || (row.operandSize === 0 && size === bits) || (size === 8 && bits === 8)) return true
+      if (size === 0 || size === row.operandSize || (row.operandSize === 0 && size === bits) || (size === 8 && bits === 8))
+        return true
       return size === bits && all.some((o) => o.kind === 'register' || (o.kind === 'memory' && o.operand.size !== 0))
     }
     case 'one':
-      return operand.kind === 'immediate' && operand.known && operand.value === 1n && !operand.operand.strict && operand.operand.distance === undefined
+      return (
+        operand.kind === 'immediate' &&
+        operand.known &&
+        operand.value === 1n &&
+        !operand.operand.strict &&
+        operand.operand.distance === undefined
+      )
     case 'relative': {
       if (operand.kind !== 'immediate') return false
       const { distance, size } = operand.operand
@@ -164,10 +194,18 @@ function emit(row: Row, resolved: Resolved[], prefixes: Prefixes, mode: Mode): n
       const value = fitImmediate(operand.value, spec.bytes, spec.check, spec.operandSize)
       if (value === undefined) return undefined
       tail.push({ bytes: spec.bytes, value, relative: false })
-    } else if (spec.kind === 'relative' && operand.kind === 'immediate') tail.push({ bytes: spec.bytes, value: operand.value, relative: true, known: operand.known })
+    } else if (spec.kind === 'relative' && operand.kind === 'immediate')
+      tail.push({ bytes: spec.bytes, value: operand.value, relative: true, known: operand.known })
     else if (spec.kind === 'pointer' && operand.kind === 'far') {
-      if (fitImmediate(operand.offset, spec.bytes, 'any', 0) === undefined || fitImmediate(operand.segment, 2, 'any', 0) === undefined) return undefined
-      tail.push({ bytes: spec.bytes, value: operand.offset, relative: false }, { bytes: 2, value: operand.segment, relative: false })
+      if (
+        fitImmediate(operand.offset, spec.bytes, 'any', 0) === undefined ||
+        fitImmediate(operand.segment, 2, 'any', 0) === undefined
+      )
+        return undefined
+      tail.push(
+        { bytes: spec.bytes, value: operand.offset, relative: false },
+        { bytes: 2, value: operand.segment, relative: false },
+      )
     }
   }
   if (row.modrm === 'rr' && reg !== undefined) rm = { kind: 'register', register: reg }
@@ -181,7 +219,10 @@ function emit(row: Row, resolved: Resolved[], prefixes: Prefixes, mode: Mode): n
   const regRegister = row.modrm === undefined || typeof row.modrm === 'number' ? undefined : reg
   const rexW = row.rexW || (prefixes.operandSize === 64 && row.operandSize === 0)
   const rexBits =
-    (rexW ? 8 : 0) | ((regRegister?.number ?? 0) >= 8 ? 4 : 0) | (address?.rexX ? 2 : 0) | ((rmRegister?.number ?? 0) >= 8 || address?.rexB ? 1 : 0)
+    (rexW ? 8 : 0) |
+    ((regRegister?.number ?? 0) >= 8 ? 4 : 0) |
+    (address?.rexX ? 2 : 0) |
+    ((rmRegister?.number ?? 0) >= 8 || address?.rexB ? 1 : 0)
   const registers = [...resolved].flatMap((r) => (r.kind === 'register' ? [r.register] : []))
   const rex = rexBits !== 0 || registers.some((r) => r.needsRex)
   if (rex && (mode.bits !== 64 || registers.some((r) => r.high))) return undefined
@@ -190,7 +231,9 @@ function emit(row: Row, resolved: Resolved[], prefixes: Prefixes, mode: Mode): n
   const wait = row.opcode[0] === 0x9b && row.opcode.length > 1
   if (wait) out.push(0x9b)
   out.push(...prefixes.bytes)
-  for (const operand of resolved) if (operand.kind === 'memory' && operand.operand.segment !== undefined) out.push(SEGMENT_PREFIX[operand.operand.segment.name] as number)
+  for (const operand of resolved)
+    if (operand.kind === 'memory' && operand.operand.segment !== undefined)
+      out.push(SEGMENT_PREFIX[operand.operand.segment.name] as number)
   const addressSize = (address ?? offset)?.size ?? (row.addressSize || prefixes.addressSize || mode.bits)
   if (operandPrefix(row, prefixes, mode.bits)) out.push(0x66)
   if (addressSize !== mode.bits) out.push(0x67)
@@ -218,7 +261,8 @@ function emit(row: Row, resolved: Resolved[], prefixes: Prefixes, mode: Mode): n
     if (!relative) put(out, value, bytes)
     else {
       const distance = known === false ? 0n : value - end
-      if (bytes === 2 ? distance < -0x10000n || distance > 0xffffn : BigInt.asIntN(bytes * 8, distance) !== distance) return undefined
+      if (bytes === 2 ? distance < -0x10000n || distance > 0xffffn : BigInt.asIntN(bytes * 8, distance) !== distance)
+        return undefined
       put(out, distance, bytes)
     }
   }
@@ -238,7 +282,12 @@ function operandPrefix(row: Row, prefixes: Prefixes, bits: number): boolean {
   return (size === 16) !== (bits === 16)
 }
 
-function fitImmediate(value: bigint, bytes: number, check: 'any' | 'signed' | 'unsigned', operandSize: number): bigint | undefined {
+function fitImmediate(
+  value: bigint,
+  bytes: number,
+  check: 'any' | 'signed' | 'unsigned',
+  operandSize: number,
+): bigint | undefined {
   const bits = bytes * 8
   if (check === 'unsigned') return BigInt.asUintN(bits, value) === value ? value : undefined
   if (check === 'any') return value >= -(1n << BigInt(bits - 1)) && value < 1n << BigInt(bits) ? value : undefined
@@ -260,17 +309,27 @@ function put(out: number[], value: bigint, bytes: number): void {
   for (let n = 0; n < bytes; n++) out.push(Number((value >> BigInt(8 * n)) & 0xffn))
 }
 
-function refusal(rows: readonly Row[], candidates: Row[], resolved: Resolved[], instruction: Instruction, mode: Mode): AssemblyError {
+function refusal(
+  rows: readonly Row[],
+  candidates: Row[],
+  resolved: Resolved[],
+  instruction: Instruction,
+  mode: Mode,
+): AssemblyError {
   const name = instruction.mnemonic
   if (candidates.length > 0) {
     const high = resolved.find((r) => r.kind === 'register' && r.register.high)
-    if (mode.bits === 64 && high?.kind === 'register') return mode.scope.error(`${high.register.name} cannot be encoded together with a REX prefix`, instruction.column)
+    if (mode.bits === 64 && high?.kind === 'register')
+      return mode.scope.error(`${high.register.name} cannot be encoded together with a REX prefix`, instruction.column)
     if (resolved.some((r) => r.kind === 'register' && (r.register.needsRex || r.register.number >= 8))) {
       if (mode.bits !== 64) return mode.scope.error(`this register exists only in 64-bit code`, instruction.column)
     }
     return mode.scope.error(`a value or distance is out of range for '${name}'`, instruction.column)
   }
-  const other = ([16, 32, 64] as const).find((bits) => bits !== mode.bits && rows.some((row) => accepts(row, resolved, instruction.prefixes, { ...mode, bits })))
-  if (other !== undefined) return mode.scope.error(`'${name}' with these operands does not exist in ${mode.bits}-bit code`, instruction.column)
+  const other = ([16, 32, 64] as const).find(
+    (bits) => bits !== mode.bits && rows.some((row) => accepts(row, resolved, instruction.prefixes, { ...mode, bits })),
+  )
+  if (other !== undefined)
+    return mode.scope.error(`'${name}' with these operands does not exist in ${mode.bits}-bit code`, instruction.column)
   return mode.scope.error(`no form of '${name}' takes these operands`, instruction.column)
 }

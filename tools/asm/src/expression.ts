@@ -65,7 +65,19 @@ export class Cursor {
   }
 }
 
-const PRECEDENCE: Readonly<Record<string, number>> = { '|': 1, '^': 2, '&': 3, '<<': 4, '>>': 4, '+': 5, '-': 5, '*': 6, '/': 6, '//': 6, '%': 6 }
+const PRECEDENCE: Readonly<Record<string, number>> = {
+  '|': 1,
+  '^': 2,
+  '&': 3,
+  '<<': 4,
+  '>>': 4,
+  '+': 5,
+  '-': 5,
+  '*': 6,
+  '/': 6,
+  '//': 6,
+  '%': 6,
+}
 
 export function parseExpression(cursor: Cursor, minimum = 1): Expression {
   let left = parseUnary(cursor)
@@ -85,7 +97,8 @@ function parseUnary(cursor: Cursor): Expression {
     case 'number':
       return { kind: 'number', value: token.value }
     case 'string': {
-      if (token.bytes.length === 0 || token.bytes.length > 8) throw cursor.error('a character constant has 1 to 8 bytes', token.column)
+      if (token.bytes.length === 0 || token.bytes.length > 8)
+        throw cursor.error('a character constant has 1 to 8 bytes', token.column)
       return { kind: 'number', value: token.bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n) }
     }
     case 'float':
@@ -103,7 +116,8 @@ function parseUnary(cursor: Cursor): Expression {
         cursor.expect(')')
         return inner
       }
-      if ('-+~!'.includes(token.text)) return { kind: 'unary', operator: token.text, operand: parseUnary(cursor), column: token.column }
+      if ('-+~!'.includes(token.text))
+        return { kind: 'unary', operator: token.text, operand: parseUnary(cursor), column: token.column }
       throw cursor.error(`unexpected '${token.text}'`, token.column)
   }
 }
@@ -149,9 +163,14 @@ export function evaluateLinear(e: Expression, scope: Scope): Linear {
       if (e.operator === '*' && a.registers.length + b.registers.length > 0) {
         if (a.registers.length > 0 && b.registers.length > 0) throw scope.error('registers cannot be multiplied', e.column)
         const [sum, factor] = a.registers.length > 0 ? [a, b.value] : [b, a.value]
-        return { value: sum.value * factor, known, registers: sum.registers.map((r) => ({ register: r.register, factor: r.factor * factor })) }
+        return {
+          value: sum.value * factor,
+          known,
+          registers: sum.registers.map((r) => ({ register: r.register, factor: r.factor * factor })),
+        }
       }
-      if (b.registers.length > 0 || (a.registers.length > 0 && e.operator !== '-')) throw scope.error(`'${e.operator}' cannot be applied to a register`, e.column)
+      if (b.registers.length > 0 || (a.registers.length > 0 && e.operator !== '-'))
+        throw scope.error(`'${e.operator}' cannot be applied to a register`, e.column)
       return { value: binary(e.operator, a.value, b.value, known, scope, e.column), known, registers: a.registers }
     }
   }

@@ -32,13 +32,22 @@ export function tokenize(text: string, line: number): Token[] {
       const end = closingQuote(text, at, c)
       if (end < 0) throw new AssemblyError('string is not closed', line, column)
       const raw = text.slice(at + 1, end)
-      tokens.push({ kind: 'string', bytes: utf8(c === '`' ? unescape(raw, line, column) : raw), text: text.slice(at, end + 1), column })
+      tokens.push({
+        kind: 'string',
+        bytes: utf8(c === '`' ? unescape(raw, line, column) : raw),
+        text: text.slice(at, end + 1),
+        column,
+      })
       at = end + 1
       continue
     }
     let s = match(NUMBER)
     if (s !== undefined) {
-      tokens.push(s.includes('.') ? { kind: 'float', value: Number(s.replaceAll('_', '')), text: s, column } : { kind: 'number', value: parseNumber(s), text: s, column })
+      tokens.push(
+        s.includes('.')
+          ? { kind: 'float', value: Number(s.replaceAll('_', '')), text: s, column }
+          : { kind: 'number', value: parseNumber(s), text: s, column },
+      )
       at += s.length
       if (at < text.length && /[A-Za-z0-9_]/.test(text[at] as string)) throw new AssemblyError(`malformed number`, line, column)
       continue
@@ -73,7 +82,17 @@ function closingQuote(text: string, open: number, quote: string): number {
   return -1
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', e: '\x1b', a: '\x07', b: '\b', f: '\f', v: '\v', '0': '\0' }
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  e: '\x1b',
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  v: '\v',
+  '0': '\0',
+}
 
 function unescape(raw: string, line: number, column: number): string {
   return raw.replace(/\\(x[0-9a-fA-F]{2}|.)/g, (_, e: string) => {

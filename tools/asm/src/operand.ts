@@ -1,4 +1,5 @@
-import { Cursor, parseExpression, type Expression } from './expression.ts'
+import type { Cursor} from './expression.ts';
+import { parseExpression, type Expression } from './expression.ts'
 import { REGISTERS, type Register } from './registers.ts'
 
 export type MemoryOperand = {
@@ -18,7 +19,14 @@ export type MemoryOperand = {
 export type Operand =
   | { kind: 'register'; register: Register; column: number }
   | MemoryOperand
-  | { kind: 'immediate'; size: number; strict: boolean; distance: 'short' | 'near' | undefined; value: Expression; column: number }
+  | {
+      kind: 'immediate'
+      size: number
+      strict: boolean
+      distance: 'short' | 'near' | undefined
+      value: Expression
+      column: number
+    }
   | { kind: 'far'; size: number; segment: Expression; offset: Expression; column: number }
 
 const SIZES: Readonly<Record<string, number>> = { byte: 8, word: 16, dword: 32, qword: 64, tword: 80, oword: 128 }
@@ -45,7 +53,8 @@ export function parseOperand(cursor: Cursor): Operand {
   const register = token?.kind === 'name' ? REGISTERS.get(token.text.toLowerCase()) : undefined
   if (register !== undefined) {
     cursor.at++
-    if (size !== 0 && register.size !== 0 && size !== register.size) throw cursor.error(`${register.name} has ${register.size} bits`, column)
+    if (size !== 0 && register.size !== 0 && size !== register.size)
+      throw cursor.error(`${register.name} has ${register.size} bits`, column)
     return { kind: 'register', register, column }
   }
   const value = parseExpression(cursor)

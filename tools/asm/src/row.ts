@@ -53,7 +53,8 @@ export function compileRows(text: string): Row[] {
 }
 
 function expand(mnemonic: string, operands: string[], encoding: string[], flags: Set<string>): Row[] {
-  const has = (letter: string) => operands.some((o) => new RegExp(`^(r|rm|m|a|i|rel|ptr|mf|moffs|rvm16)${letter}$`).test(o.replace('rvm16', 'rv')))
+  const has = (letter: string) =>
+    operands.some((o) => new RegExp(`^(r|rm|m|a|i|rel|ptr|mf|moffs|rvm16)${letter}$`).test(o.replace('rvm16', 'rv')))
   const stack = flags.has('d64')
   if (has('v') || has('z') || flags.has('v') || flags.has('z')) {
     const sizes = has('v') || flags.has('v') || stack ? [16, 32, 64] : [16, 32]
@@ -61,12 +62,25 @@ function expand(mnemonic: string, operands: string[], encoding: string[], flags:
       .filter((size) => !(flags.has('no16') && size === 16) && !(flags.has('no64') && size === 64))
       .map((size) => makeRow(mnemonic, operands, encoding, flags, size, size === 64 && !stack, size === 64, stack && size === 32))
   }
-  if (has('y')) return [32, 64].map((size) => ({ ...makeRow(mnemonic, operands, encoding, flags, size, size === 64, size === 64, false), operandSize: 0 }))
+  if (has('y'))
+    return [32, 64].map((size) => ({
+      ...makeRow(mnemonic, operands, encoding, flags, size, size === 64, size === 64, false),
+      operandSize: 0,
+    }))
   const fixed = flags.has('o16f') ? 16 : flags.has('o32f') ? 32 : flags.has('o64f') ? 64 : 0
   return [makeRow(mnemonic, operands, encoding, flags, fixed, flags.has('w') || (fixed === 64 && !stack), fixed === 64, false)]
 }
 
-function makeRow(mnemonic: string, operands: string[], encoding: string[], flags: Set<string>, size: number, rexW: boolean, only64: boolean, not64: boolean): Row {
+function makeRow(
+  mnemonic: string,
+  operands: string[],
+  encoding: string[],
+  flags: Set<string>,
+  size: number,
+  rexW: boolean,
+  only64: boolean,
+  not64: boolean,
+): Row {
   let mandatory = 0
   let modrm: Row['modrm']
   let plusRegister = false
@@ -102,7 +116,13 @@ function makeRow(mnemonic: string, operands: string[], encoding: string[], flags
 }
 
 const gp = (size: number, number?: number): Spec => ({ kind: 'register', class: 'gp', size, number })
-const rm = (cls: RegisterClass | undefined, size: number, memorySize = size, far = false): Spec => ({ kind: 'rm', class: cls, size, memorySize, far })
+const rm = (cls: RegisterClass | undefined, size: number, memorySize = size, far = false): Spec => ({
+  kind: 'rm',
+  class: cls,
+  size,
+  memorySize,
+  far,
+})
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs']
 
 function makeSpec(text: string, size: number): Spec {

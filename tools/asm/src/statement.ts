@@ -7,7 +7,8 @@ import { parseOperand, type Operand } from './operand.ts'
 import { REGISTERS } from './registers.ts'
 
 export type Bits = 16 | 32 | 64
-export type DataItem = { kind: 'string'; bytes: number[] } | { kind: 'float'; value: number } | { kind: 'value'; value: Expression }
+export type DataItem =
+  { kind: 'string'; bytes: number[] } | { kind: 'float'; value: number } | { kind: 'value'; value: Expression }
 
 export type Action =
   | { kind: 'instruction'; instruction: Instruction; bits: Bits; defaultRelative: boolean }
@@ -17,11 +18,30 @@ export type Action =
   | { kind: 'org'; address: Expression }
   | { kind: 'times'; count: Expression; action: Action }
 
-export type Statement = { line: number; source: string; label: string | undefined; equ: Expression | undefined; action: Action | undefined }
+export type Statement = {
+  line: number
+  source: string
+  label: string | undefined
+  equ: Expression | undefined
+  action: Action | undefined
+}
 
 const DATA: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10 }
 const RESERVE: Readonly<Record<string, number>> = { resb: 1, resw: 2, resd: 4, resq: 8 }
-const PREFIX_BYTES: Readonly<Record<string, number>> = { lock: 0xf0, rep: 0xf3, repe: 0xf3, repz: 0xf3, repne: 0xf2, repnz: 0xf2, es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65 }
+const PREFIX_BYTES: Readonly<Record<string, number>> = {
+  lock: 0xf0,
+  rep: 0xf3,
+  repe: 0xf3,
+  repz: 0xf3,
+  repne: 0xf2,
+  repnz: 0xf2,
+  es: 0x26,
+  cs: 0x2e,
+  ss: 0x36,
+  ds: 0x3e,
+  fs: 0x64,
+  gs: 0x65,
+}
 const SIZE_PREFIX = /^([oa])(16|32|64)$/
 
 type State = { bits: Bits; defaultRelative: boolean; scope: string }
@@ -37,7 +57,8 @@ export function parseProgram(source: string, bits: Bits): Statement[] {
     const statement = parseStatement(cursor, state, text)
     if (cursor.peek() !== undefined) throw cursor.error(`unexpected '${cursor.peek()?.text}'`)
     if (statement.label !== undefined) {
-      if (defined.has(statement.label)) throw new AssemblyError(`'${statement.label}' is defined twice`, n + 1, tokens[0]?.column ?? 1)
+      if (defined.has(statement.label))
+        throw new AssemblyError(`'${statement.label}' is defined twice`, n + 1, tokens[0]?.column ?? 1)
       defined.add(statement.label)
     }
     if (statement.label !== undefined || statement.action !== undefined) statements.push(statement)
@@ -69,7 +90,8 @@ function parseStatement(cursor: Cursor, state: State, source: string): Statement
   return statement
 }
 
-const isDirective = (word: string): boolean => word === 'times' || word === 'align' || word === 'org' || word === 'bits' || word === 'default'
+const isDirective = (word: string): boolean =>
+  word === 'times' || word === 'align' || word === 'org' || word === 'bits' || word === 'default'
 
 function parseAction(cursor: Cursor, state: State): Action | undefined {
   const bracketed = cursor.is('[') && (cursor.is('bits', 1) || cursor.is('org', 1)) && cursor.take('[')
@@ -164,5 +186,10 @@ function parseInstruction(word: string, column: number, cursor: Cursor, state: S
     do operands.push(parseOperand(cursor))
     while (cursor.take(','))
   }
-  return { kind: 'instruction', instruction: { mnemonic, prefixes, operands, column }, bits, defaultRelative: state.defaultRelative }
+  return {
+    kind: 'instruction',
+    instruction: { mnemonic, prefixes, operands, column },
+    bits,
+    defaultRelative: state.defaultRelative,
+  }
 }

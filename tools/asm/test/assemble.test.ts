@@ -20,7 +20,9 @@ describe('labels', () => {
   })
 
   test('equ, $ and $$ and symbols from outside', () => {
-    expect(hex("org 0x100\nmsg db 'abc'\nlen equ $ - msg\ndb len, $ - $$\ndw msg, far_away", { symbols: { far_away: 0x1234 } })).toBe('616263' + '0303' + '0001' + '3412')
+    expect(
+      hex("org 0x100\nmsg db 'abc'\nlen equ $ - msg\ndb len, $ - $$\ndw msg, far_away", { symbols: { far_away: 0x1234 } }),
+    ).toBe('616263' + '0303' + '0001' + '3412')
   })
 
   test('64-bit values are exact', () => {
@@ -42,7 +44,9 @@ describe('labels', () => {
 
 describe('data', () => {
   test('numbers in every notation', () => {
-    expect(hex("db 0x1f, 1fh, 0b101, 101b, 0o17, 1_0, 'A', -1, ~0 & 0xff, (1 + 2) * 3, 7 / 2, 7 % 4, 1 << 3, 0x80 >> 4")).toBe('1f1f05050f0a41ffff090303' + '0808')
+    expect(hex("db 0x1f, 1fh, 0b101, 101b, 0o17, 1_0, 'A', -1, ~0 & 0xff, (1 + 2) * 3, 7 / 2, 7 % 4, 1 << 3, 0x80 >> 4")).toBe(
+      '1f1f05050f0a41ffff090303' + '0808',
+    )
   })
 
   test('strings, escapes and UTF-8', () => {
@@ -54,13 +58,17 @@ describe('data', () => {
   })
 
   test('times, align and reserved space', () => {
-    expect(hex('times 2 db 1, 2\nalign 8\nalign 16, db 0\nresw 1\ntimes 20 - ($ - $$) db 9')).toBe('01020102' + '90909090' + '00'.repeat(8) + '0000' + '0909')
+    expect(hex('times 2 db 1, 2\nalign 8\nalign 16, db 0\nresw 1\ntimes 20 - ($ - $$) db 9')).toBe(
+      '01020102' + '90909090' + '00'.repeat(8) + '0000' + '0909',
+    )
   })
 })
 
 describe('instructions', () => {
   test('default rel makes plain addresses RIP-relative, but not FS and GS ones', () => {
-    expect(hex('bits 64\ndefault rel\nx: mov eax, [x]\nmov eax, [abs x]\nmov eax, [fs:0x10]')).toBe('8b05faffffff' + '8b042500000000' + '648b042510000000')
+    expect(hex('bits 64\ndefault rel\nx: mov eax, [x]\nmov eax, [abs x]\nmov eax, [fs:0x10]')).toBe(
+      '8b05faffffff' + '8b042500000000' + '648b042510000000',
+    )
   })
 
   test('a RIP-relative displacement counts from the end, immediate included', () => {
@@ -68,7 +76,9 @@ describe('instructions', () => {
   })
 
   test('mode changes within one source', () => {
-    expect(hex('bits 16\njmp dword 8:x\nbits 32\nx: mov eax, ebx\nbits 64\nmov rax, rbx')).toBe('66ea080000000800' + '89d8' + '4889d8')
+    expect(hex('bits 16\njmp dword 8:x\nbits 32\nx: mov eax, ebx\nbits 64\nmov rax, rbx')).toBe(
+      '66ea080000000800' + '89d8' + '4889d8',
+    )
   })
 })
 

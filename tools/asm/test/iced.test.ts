@@ -4,8 +4,30 @@ import { assemble, AssemblyError } from '../src/index.ts'
 import { everyEncoding } from './samples.ts'
 
 /** Spellings of ours whose decoded name is another. */
-const SAME: Readonly<Record<string, string>> = { sal: 'shl', icebp: 'int1', fwait: 'wait', xlatb: 'xlatb', retn: 'ret', pushf: 'pushf' }
-const CONDITION: Readonly<Record<string, string>> = { c: 'b', nae: 'b', nb: 'ae', nc: 'ae', z: 'e', nz: 'ne', na: 'be', nbe: 'a', pe: 'p', po: 'np', nge: 'l', nl: 'ge', ng: 'le', nle: 'g' }
+const SAME: Readonly<Record<string, string>> = {
+  sal: 'shl',
+  icebp: 'int1',
+  fwait: 'wait',
+  xlatb: 'xlatb',
+  retn: 'ret',
+  pushf: 'pushf',
+}
+const CONDITION: Readonly<Record<string, string>> = {
+  c: 'b',
+  nae: 'b',
+  nb: 'ae',
+  nc: 'ae',
+  z: 'e',
+  nz: 'ne',
+  na: 'be',
+  nbe: 'a',
+  pe: 'p',
+  po: 'np',
+  nge: 'l',
+  nl: 'ge',
+  ng: 'le',
+  nle: 'g',
+}
 
 /** The mnemonic without operand-size letters and with one spelling per condition. */
 function canonical(name: string): string {
@@ -30,7 +52,8 @@ function decodeOne(bytes: Uint8Array, bits: number, ip: bigint) {
   return { text, name, length, isInvalid }
 }
 
-const REGISTER = /\b([re]?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][lh]|(?:si|di|bp|sp)l|r\d+[dwb]?|xmm\d+|mm\d+|st\d|cr\d+|dr\d+|[c-gs]s)\b/g
+const REGISTER =
+  /\b([re]?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][lh]|(?:si|di|bp|sp)l|r\d+[dwb]?|xmm\d+|mm\d+|st\d|cr\d+|dr\d+|[c-gs]s)\b/g
 
 test.each([16, 32, 64] as const)('iced-x86 decodes every %i-bit encoding to the same instruction', (bits) => {
   const wrong: string[] = []
@@ -49,7 +72,8 @@ test.each([16, 32, 64] as const)('iced-x86 decodes every %i-bit encoding to the 
       mnemonic = 'fn' + mnemonic.slice(1)
     }
     const decoded = decodeOne(bytes, bits, 0x2000n)
-    if (decoded.isInvalid || decoded.length !== bytes.length) wrong.push(`${text}: ${Buffer.from(bytes).toString('hex')} decodes to ${decoded.text} (${decoded.length})`)
+    if (decoded.isInvalid || decoded.length !== bytes.length)
+      wrong.push(`${text}: ${Buffer.from(bytes).toString('hex')} decodes to ${decoded.text} (${decoded.length})`)
     else if (canonical(decoded.name) !== canonical(mnemonic)) wrong.push(`${text}: decodes as ${decoded.name}`)
     else if (!sameRegisters(text, decoded.text)) wrong.push(`${text}: decodes to ${decoded.text}`)
   }
@@ -63,7 +87,12 @@ test.each([16, 32, 64] as const)('iced-x86 decodes every %i-bit encoding to the 
 function sameRegisters(source: string, decoded: string): boolean {
   if (/^(loop|f(add|mul|subr?|divr?)p |fu?comp? |fxch )/.test(source)) return true
   const widthless = /^(mov [c-gs]s,|mov r\w+, ([c-gs]s|0x)|l(ar|sl) )/.test(source)
-  const of = (text: string) => new Set((text.split(' ').slice(1).join(' ').match(REGISTER) ?? []).map((r) => (widthless ? r.replace(/^(r\d+)[dwb]$|^[re](?=[a-z]{2})/, '$1') : r)))
+  const of = (text: string) =>
+    new Set(
+      (text.split(' ').slice(1).join(' ').match(REGISTER) ?? []).map((r) =>
+        widthless ? r.replace(/^(r\d+)[dwb]$|^[re](?=[a-z]{2})/, '$1') : r,
+      ),
+    )
   const found = of(decoded)
   return [...of(source)].every((r) => found.has(r) || r === 'st0' || (source.startsWith('lea ') && /^.s$/.test(r)))
 }

@@ -17,8 +17,13 @@ export function nasmVersion(): string | undefined {
  */
 export function nasmEach(bits: number, lines: readonly string[]): (string | undefined)[] {
   const out = nasmOnce(bits, lines)
-  const again = lines.map((text, n) => ({ text: text.replace(/\b(byte|word|dword|qword|oword) (?=(far )?\[)/g, ''), n })).filter(({ n }) => out[n] === undefined)
-  const second = nasmOnce(bits, again.map(({ text }) => text))
+  const again = lines
+    .map((text, n) => ({ text: text.replace(/\b(byte|word|dword|qword|oword) (?=(far )?\[)/g, ''), n }))
+    .filter(({ n }) => out[n] === undefined)
+  const second = nasmOnce(
+    bits,
+    again.map(({ text }) => text),
+  )
   for (const [k, { n }] of again.entries()) out[n] = second[k]
   return out
 }
@@ -31,7 +36,9 @@ function nasmOnce(bits: number, lines: readonly string[]): (string | undefined)[
     const source = join(folder, 'a.asm')
     for (let round = 0; round < 3; round++) {
       writeFileSync(source, `bits ${bits}\n` + wanted.map(({ text }) => `align 64\n${text}\n`).join(''))
-      const run = spawnSync('nasm', ['-w-all', '-f', 'bin', '-l', join(folder, 'a.lst'), '-o', join(folder, 'a.bin'), source], { encoding: 'utf8' })
+      const run = spawnSync('nasm', ['-w-all', '-f', 'bin', '-l', join(folder, 'a.lst'), '-o', join(folder, 'a.bin'), source], {
+        encoding: 'utf8',
+      })
       const bad = new Set([...run.stderr.matchAll(/:(\d+): error/g)].map((m) => Number(m[1])))
       if (bad.size === 0) break
       wanted = wanted.filter((_, k) => !bad.has(3 + 2 * k))

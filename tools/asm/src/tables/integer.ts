@@ -34,7 +34,24 @@ ${name}${n === 4 ? ' sal' : ''} | ${operand}, cl | ${cl} /${n}`,
   .join('')
 
 /** Every spelling of a condition, by its encoding. [SDM2 Appendix B.1.4.7 "Condition Test (tttn) Field"] */
-const CONDITIONS = ['o', 'no', 'b c nae', 'ae nb nc', 'e z', 'ne nz', 'be na', 'a nbe', 's', 'ns', 'p pe', 'np po', 'l nge', 'ge nl', 'le ng', 'g nle']
+const CONDITIONS = [
+  'o',
+  'no',
+  'b c nae',
+  'ae nb nc',
+  'e z',
+  'ne nz',
+  'be na',
+  'a nbe',
+  's',
+  'ns',
+  'p pe',
+  'np po',
+  'l nge',
+  'ge nl',
+  'le ng',
+  'g nle',
+]
 
 const conditional = CONDITIONS.map((spellings, n) => {
   const names = (prefix: string) =>

@@ -8,11 +8,16 @@ const each = (text: string, row: (...parts: [string, string, ...string[]]) => st
     .join('\n')
 
 /** Packed and scalar arithmetic: no prefix, 66, F3 and F2 are ps, pd, ss and sd. */
-const floating = each('sqrt:51 add:58 mul:59 sub:5c min:5d div:5e max:5f', (n, o) =>
-  `${n}ps | xmm, x128 | np 0f ${o} /r\n${n}pd | xmm, x128 | p66 0f ${o} /r\n${n}ss | xmm, x128m32 | pf3 0f ${o} /r\n${n}sd | xmm, x128m64 | pf2 0f ${o} /r`,
+const floating = each(
+  'sqrt:51 add:58 mul:59 sub:5c min:5d div:5e max:5f',
+  (n, o) =>
+    `${n}ps | xmm, x128 | np 0f ${o} /r\n${n}pd | xmm, x128 | p66 0f ${o} /r\n${n}ss | xmm, x128m32 | pf3 0f ${o} /r\n${n}sd | xmm, x128m64 | pf2 0f ${o} /r`,
 )
 
-const floatingLogic = each('unpckl:14 unpckh:15 and:54 andn:55 or:56 xor:57', (n, o) => `${n}ps | xmm, x128 | np 0f ${o} /r\n${n}pd | xmm, x128 | p66 0f ${o} /r`)
+const floatingLogic = each(
+  'unpckl:14 unpckh:15 and:54 andn:55 or:56 xor:57',
+  (n, o) => `${n}ps | xmm, x128 | np 0f ${o} /r\n${n}pd | xmm, x128 | p66 0f ${o} /r`,
+)
 
 const COMPARISONS = ['eq', 'lt', 'le', 'unord', 'neq', 'nlt', 'nle', 'ord']
 
@@ -26,20 +31,26 @@ const integer = each(
   (n, o) => `${n} | mm, ${['60', '61', '62'].includes(o) ? 'mm32' : 'mm64'} | np 0f ${o} /r\n${n} | xmm, x128 | p66 0f ${o} /r`,
 )
 
-const shiftImmediates = each('psrlw:71:2 psraw:71:4 psllw:71:6 psrld:72:2 psrad:72:4 pslld:72:6 psrlq:73:2 psllq:73:6', (n, o, ...rest) => {
-  const digit = rest[0]
-  return `${n} | nmm, ib | np 0f ${o} /${digit}\n${n} | nxmm, ib | p66 0f ${o} /${digit}`
-})
+const shiftImmediates = each(
+  'psrlw:71:2 psraw:71:4 psllw:71:6 psrld:72:2 psrad:72:4 pslld:72:6 psrlq:73:2 psllq:73:6',
+  (n, o, ...rest) => {
+    const digit = rest[0]
+    return `${n} | nmm, ib | np 0f ${o} /${digit}\n${n} | nxmm, ib | p66 0f ${o} /${digit}`
+  },
+)
 
 const moves = each('movlp:12 movhp:16', (n, o) => {
   const store = (parseInt(o, 16) + 1).toString(16)
   return `${n}s | xmm, m64 | np 0f ${o} /r\n${n}d | xmm, m64 | p66 0f ${o} /r\n${n}s | m64, xmm | np 0f ${store} /r\n${n}d | m64, xmm | p66 0f ${store} /r`
 })
 
-const pairs = each('movups:np:10:11 movupd:p66:10:11 movaps:np:28:29 movapd:p66:28:29 movdqa:p66:6f:7f movdqu:pf3:6f:7f', (n, p, ...rest) => {
-  const [load, store] = rest
-  return `${n} | xmm, x128 | ${p} 0f ${load} /r\n${n} | x128, xmm | ${p} 0f ${store} /r`
-})
+const pairs = each(
+  'movups:np:10:11 movupd:p66:10:11 movaps:np:28:29 movapd:p66:28:29 movdqa:p66:6f:7f movdqu:pf3:6f:7f',
+  (n, p, ...rest) => {
+    const [load, store] = rest
+    return `${n} | xmm, x128 | ${p} 0f ${load} /r\n${n} | x128, xmm | ${p} 0f ${store} /r`
+  },
+)
 
 const comparisons = ['ps np 128', 'pd p66 128', 'ss pf3 32', 'sd pf2 64']
   .map((s) => s.split(' ') as [string, string, string])
@@ -48,10 +59,14 @@ const comparisons = ['ps np 128', 'pd p66 128', 'ss pf3 32', 'sd pf2 64']
 
 /** CMPEQPS and its kin are CMPPS with the predicate as immediate; the assembler appends it. */
 export const COMPARISON_ALIASES: ReadonlyMap<string, { mnemonic: string; predicate: number }> = new Map(
-  ['ps', 'pd', 'ss', 'sd'].flatMap((suffix) => COMPARISONS.map((c, predicate) => [`cmp${c}${suffix}`, { mnemonic: `cmp${suffix}`, predicate }] as const)),
+  ['ps', 'pd', 'ss', 'sd'].flatMap((suffix) =>
+    COMPARISONS.map((c, predicate) => [`cmp${c}${suffix}`, { mnemonic: `cmp${suffix}`, predicate }] as const),
+  ),
 )
 
-export const SSE = [floating, floatingLogic, integer, shiftImmediates, moves, pairs, comparisons].join('\n') + `
+export const SSE =
+  [floating, floatingLogic, integer, shiftImmediates, moves, pairs, comparisons].join('\n') +
+  `
 rsqrtps | xmm, x128      | np 0f 52 /r
 rsqrtss | xmm, x128m32   | pf3 0f 52 /r
 rcpps   | xmm, x128      | np 0f 53 /r

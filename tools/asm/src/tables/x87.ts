@@ -18,7 +18,16 @@ fi${name.slice(1)} | m32 | da /${forward}`
   })
   .join('')
 
-const conditionalMoves = ['fcmovb da c0', 'fcmove da c8', 'fcmovbe da d0', 'fcmovu da d8', 'fcmovnb db c0', 'fcmovne db c8', 'fcmovnbe db d0', 'fcmovnu db d8']
+const conditionalMoves = [
+  'fcmovb da c0',
+  'fcmove da c8',
+  'fcmovbe da d0',
+  'fcmovu da d8',
+  'fcmovnb db c0',
+  'fcmovne db c8',
+  'fcmovnbe db d0',
+  'fcmovnu db d8',
+]
   .concat(['fucomi db e8', 'fcomi db f0', 'fucomip df e8', 'fcomip df f0'])
   .map((s) => s.split(' ') as [string, string, string])
   .map(([name, a, b]) => `\n${name} | st0, sti | ${a} ${b} +r\n${name} | sti | ${a} ${b} +r`)
