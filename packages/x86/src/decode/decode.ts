@@ -39,7 +39,7 @@ function readPrefixes(): number {
       case 0x2e:
       case 0x36:
       case 0x3e:
-        // [SDM2 2.1.1 "Instruction Prefixes"; SDM1 3.3.4.1 "Segment Registers in 64-Bit Mode"]
+        // [SDM2 2.1.1 "Instruction Prefixes"; SDM1 3.4.2.1 "Segment Registers in 64-Bit Mode"]
         if (!long) r.segOverride = ((byte >> 3) & 3) as 0 | 1 | 2 | 3
         break
       case 0x64:

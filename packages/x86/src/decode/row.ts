@@ -6,7 +6,8 @@ export type OpcodeMap = '1' | '0f' | '0f38' | '0f3a'
 
 /**
  * What the row says about 66, F2 and F3: `any` and `nfx` leave 66 its meaning of operand size, `nfx` has no form with F2 or F3;
- * `np` has no form with any of the three; `66`, `f2`, `f3` are mandatory prefixes. [SDM2 3.1.1.1 "Opcode Column"]
+ * `np` has no form with any of the three; `66`, `f2`, `f3` are mandatory prefixes. [SDM2 3.1.1.1
+ * "Opcode Column in the Instruction Summary Table"]
  */
 export type Prefix = 'any' | 'nfx' | 'np' | '66' | 'f3' | 'f2'
 

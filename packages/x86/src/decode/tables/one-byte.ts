@@ -38,13 +38,13 @@ const group1 = (destination: Letter, source: Letter, ...marks: Mark[]): RowSpec[
   row('CMP', destination, source, digit(7), ...marks),
 ]
 
-/** /6 is SHL once more. [APM3 Table A-6 "ModRM.reg Extensions for the Primary Opcode Map"] */
+/** /6 is SHL once more. [APM3 Appendix A "Opcode and Operand Encodings"] */
 const group2 = (destination: Letter, count: Letter): RowSpec[] =>
   (['ROL', 'ROR', 'RCL', 'RCR', 'SHL', 'SHR', 'SHL', 'SAR'] as const).map((mnemonic, reg) =>
     row(mnemonic, destination, count, digit(reg)),
   )
 
-/** /1 is TEST once more. [APM3 Table A-6] */
+/** /1 is TEST once more. [APM3 Appendix A] */
 const group3 = (operand: Letter, immediate: Letter): RowSpec[] => [
   row('TEST', operand, immediate, digit(0)),
   row('TEST', operand, immediate, digit(1)),

@@ -1,6 +1,6 @@
 import { digit, modrm, np, p66, pF3, row, table } from '../notation.ts'
 
-/** [SDM3 Chapter 31 "VMX Instruction Reference"] */
+/** [SDM3 "VMX Instruction Reference"] */
 export const vmx = [
   table('0f', 'vmx', {
     0x01: [
@@ -27,7 +27,7 @@ export const vmx = [
 
 /**
  * Their operands are in rAX (and ECX). F2 and F3 0F 01 D9, VMGEXIT, are VMMCALL but for an encrypted guest.
- * [APM3 Chapter 4 "System Instruction Reference"]
+ * [APM3 4 "System Instruction Reference"]
  */
 export const svm = table('0f', 'svm', {
   0x01: [

@@ -18,8 +18,8 @@ const bytes = (encodings: Record<number, Mnemonic>): RowSpec[] =>
 
 /**
  * [SDM2 A.5 "Escape Opcode Instructions"]. The register forms that the tables leave blank but that processors execute as a neighbour
- * (D9 D8 FSTP, DC D0 FCOM, DC D8 FCOMP, DD C8 FXCH, DE D0 FCOMP, DF C0 FFREEP, DF C8 FXCH, DF D0 and DF D8 FSTP): [APM3 Table A-7
- * "x87 Opcode Map"]. FNENI, FNDISI and FNSETPM have done nothing since the 387. [SDM1 8.3.13 "Obsolete x87 FPU Instructions"]
+ * (D9 D8 FSTP, DC D0 FCOM, DC D8 FCOMP, DD C8 FXCH, DE D0 FCOMP, DF C0 FFREEP, DF C8 FXCH, DF D0 and DF D8 FSTP): [APM3 Appendix A
+ * "Opcode and Operand Encodings"]. FNENI, FNDISI and FNSETPM have done nothing since the 387. [SDM1 8.3.13 "Unsupported x87 FPU Instructions"]
  */
 export const x87 = table('1', 'fpu', {
   0xd8: [
