@@ -18,7 +18,8 @@ export function evaluate(insn: Insn, machine: EvaluatorMachine, table: SemanticT
     const evaluator = new Evaluator(insn, state)
     const operands = insn.operands.map(stagedOperand)
     let nextIp = bitsOf(evaluator.nextIp())
-    if (insn.rep !== 0) nextIp = iterate(insn, state, evaluator, () => semantic(evaluator, ...operands)) ? state.get('rip') : nextIp
+    if (insn.rep !== 0)
+      nextIp = iterate(insn, state, evaluator, () => semantic(evaluator, ...operands)) ? state.get('rip') : nextIp
     else nextIp = jumpOf(() => semantic(evaluator, ...operands)) ?? nextIp
     return state.commit() ?? { kind: 'done', nextIp }
   } catch (stop) {

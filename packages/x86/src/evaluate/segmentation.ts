@@ -1,7 +1,17 @@
 import { CR0_PE } from '../facts/cr.ts'
 import { EFLAGS_VM } from '../facts/eflags.ts'
 import { GP, SS } from '../facts/exception.ts'
-import { AR_DB, AR_UNUSABLE, SEG_CS, SEG_FS, SEG_SS, TYPE_CODE, TYPE_EXPAND_DOWN, TYPE_READABLE, TYPE_WRITABLE } from '../facts/segment.ts'
+import {
+  AR_DB,
+  AR_UNUSABLE,
+  SEG_CS,
+  SEG_FS,
+  SEG_SS,
+  TYPE_CODE,
+  TYPE_EXPAND_DOWN,
+  TYPE_READABLE,
+  TYPE_WRITABLE,
+} from '../facts/segment.ts'
 import { Stop, type Transaction } from './transaction.ts'
 
 export type Access = 'read' | 'write'

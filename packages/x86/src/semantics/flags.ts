@@ -3,7 +3,25 @@ import type { Builder, FlagName, Flags, Val } from './builder.ts'
 /** What the flag arithmetic needs of a builder. */
 export type FlagsCore = Pick<
   Builder,
-  'const' | 'add' | 'sub' | 'and' | 'or' | 'xor' | 'not' | 'shl' | 'shr' | 'popcnt' | 'ltS' | 'isZero' | 'ne' | 'select' | 'zext' | 'sext' | 'trunc' | 'get' | 'set'
+  | 'const'
+  | 'add'
+  | 'sub'
+  | 'and'
+  | 'or'
+  | 'xor'
+  | 'not'
+  | 'shl'
+  | 'shr'
+  | 'popcnt'
+  | 'ltS'
+  | 'isZero'
+  | 'ne'
+  | 'select'
+  | 'zext'
+  | 'sext'
+  | 'trunc'
+  | 'get'
+  | 'set'
 >
 
 const CARRY = 0x8000_0000

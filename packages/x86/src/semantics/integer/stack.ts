@@ -106,7 +106,8 @@ const LEAVE: Semantic = (s) => {
   s.setGpr(GPR.RBP, value)
 }
 
-const flat = (names: readonly string[], semantic: Semantic): SemanticTable => Object.fromEntries(names.map((name) => [name, semantic]))
+const flat = (names: readonly string[], semantic: Semantic): SemanticTable =>
+  Object.fromEntries(names.map((name) => [name, semantic]))
 
 export const stack: SemanticTable = {
   PUSH,
