@@ -39,8 +39,5 @@ export function gateSelector(low: number): number {
 
 /** `access`: type, DPL and P in their VMCS places; `parameter`: IST or parameter count. */
 export function encodeGate(selector: number, offset: number, access: number, parameter = 0): [low: number, high: number] {
-  return [
-    ((offset & 0xffff) | (selector << 16)) >>> 0,
-    ((offset & 0xffff_0000) | ((access & 0xff) << 8) | parameter) >>> 0,
-  ]
+  return [((offset & 0xffff) | (selector << 16)) >>> 0, ((offset & 0xffff_0000) | ((access & 0xff) << 8) | parameter) >>> 0]
 }

@@ -21,8 +21,26 @@ export const VE = 20
 export const CP = 21
 
 export const exceptionNames: Readonly<Record<number, string>> = {
-  [DE]: '#DE', [DB]: '#DB', [NMI]: 'NMI', [BP]: '#BP', [OF]: '#OF', [BR]: '#BR', [UD]: '#UD', [NM]: '#NM', [DF]: '#DF', [TS]: '#TS',
-  [NP]: '#NP', [SS]: '#SS', [GP]: '#GP', [PF]: '#PF', [MF]: '#MF', [AC]: '#AC', [MC]: '#MC', [XM]: '#XM', [VE]: '#VE', [CP]: '#CP',
+  [DE]: '#DE',
+  [DB]: '#DB',
+  [NMI]: 'NMI',
+  [BP]: '#BP',
+  [OF]: '#OF',
+  [BR]: '#BR',
+  [UD]: '#UD',
+  [NM]: '#NM',
+  [DF]: '#DF',
+  [TS]: '#TS',
+  [NP]: '#NP',
+  [SS]: '#SS',
+  [GP]: '#GP',
+  [PF]: '#PF',
+  [MF]: '#MF',
+  [AC]: '#AC',
+  [MC]: '#MC',
+  [XM]: '#XM',
+  [VE]: '#VE',
+  [CP]: '#CP',
 }
 
 /** Vectors that push an error code outside real-address mode. */
