@@ -225,6 +225,49 @@ describe('one instruction at a time', () => {
     expect(machine.get('gpr', 0)).toBe(0x0807_0605_0403_0201n)
   })
 
+  test('vector moves reach devices', () => {
+    const moves = {
+      'movdqu xmm1,[rbx]': ['f30f6f0b', 16],
+      'movdqa [rbx],xmm1': ['660f7f0b', 16],
+      'movups xmm1,[rbx]': ['0f100b', 16],
+      'movaps [rbx],xmm1': ['0f290b', 16],
+      'movntdq [rbx],xmm1': ['660fe70b', 16],
+      'movntps [rbx],xmm1': ['0f2b0b', 16],
+      'movq xmm1,[rbx]': ['f30f7e0b', 8],
+      'movq [rbx],xmm1': ['660fd60b', 8],
+      'movd xmm1,[rbx]': ['660f6e0b', 4],
+      'movd [rbx],xmm1': ['660f7e0b', 4],
+    } as const
+    for (const [name, [code, size]] of Object.entries(moves)) {
+      const { machine, insn } = machineFor(64, code)
+      const held = 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100n
+      const part = BigInt.asUintN(8 * size, held)
+      let stored: bigint | undefined
+      machine.set('gpr', 3, 0xfee0_0000n)
+      machine.mmio = {
+        load: (_, bytes) => (expect(bytes, name).toBe(size), part),
+        store: (_, bytes, value) => (expect(bytes, name).toBe(size), (stored = value)),
+      }
+      const store = name.includes('],')
+      machine.set('xmm', 1, store ? held : (1n << 128n) - 1n)
+      expect(evaluate(insn, machine).kind, name).toBe('done')
+      expect(store ? stored : machine.get('xmm', 1), name).toBe(part)
+    }
+  })
+
+  test('a misaligned MOVDQA is a general-protection fault', () => {
+    const { machine, insn } = machineFor(64, '660f6f0b')
+    machine.set('gpr', 3, MEMORY + 8n)
+    expect(evaluate(insn, machine)).toEqual({ kind: 'fault', vector: Exception.GP, errorCode: 0 })
+  })
+
+  test('vector moves ask for the FPU', () => {
+    const { machine, insn } = machineFor(64, 'f30f6f0b')
+    machine.set('fpuTrap', 0, 2n)
+    machine.set('cr0', 0, 0x8000_0039n)
+    expect(evaluate(insn, machine)).toEqual({ kind: 'fault', vector: Exception.NM })
+  })
+
   test('what microcode executes is unsupported', () => {
     for (const code of ['0fa2', '0f22c0', 'f4', 'cf']) {
       const { machine, insn } = machineFor(64, code)

@@ -40,6 +40,7 @@ export class Evaluator extends IntegerArithmetic implements Builder {
   readonly operandSize: 16 | 32 | 64
   readonly addressSize: 16 | 32 | 64
   readonly codeWidth: 16 | 32 | 64
+  readonly stackWidth: 16 | 32 | 64
   readonly cc: number
   readonly rep: 0 | 0xf2 | 0xf3
   readonly lock: boolean
@@ -52,6 +53,7 @@ export class Evaluator extends IntegerArithmetic implements Builder {
     this.operandSize = insn.operandSize
     this.addressSize = insn.addressSize
     this.codeWidth = Number(state.get('codeWidth')) as 16 | 32 | 64
+    this.stackWidth = this.codeWidth === 64 ? 64 : (Number(state.get('stackWidth')) as 16 | 32)
     this.cc = insn.cc
     this.rep = insn.rep
     this.lock = insn.lock
@@ -141,14 +143,14 @@ export class Evaluator extends IntegerArithmetic implements Builder {
   }
 
   push(value: Val): void {
-    const width = this.stackWidth()
+    const width = this.stackWidth
     const top = unsigned(this.state.get('gpr', 4) - BigInt(widthOf(value) / 8), width)
     this.storeAt(SEG_SS, new Value(width, top), value)
     this.setGpr(4, new Value(width, top))
   }
 
   pop(width: 16 | 32 | 64): Val {
-    const stack = this.stackWidth()
+    const stack = this.stackWidth
     const top = this.gpr(4, stack)
     const value = this.loadAt(SEG_SS, top, width, 'read')
     this.setGpr(4, this.add(top, this.const(stack, width / 8)))
@@ -210,10 +212,6 @@ export class Evaluator extends IntegerArithmetic implements Builder {
 
   private unsupported(): never {
     throw new Stop({ kind: 'unsupported' })
-  }
-
-  private stackWidth(): 16 | 32 | 64 {
-    return this.codeWidth === 64 ? 64 : (Number(this.state.get('stackWidth')) as 16 | 32)
   }
 
   private segmentOf(seg: Seg | StagedOperand): number {

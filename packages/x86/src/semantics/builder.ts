@@ -75,6 +75,8 @@ export interface Builder {
   readonly operandSize: 16 | 32 | 64
   readonly addressSize: 16 | 32 | 64
   readonly codeWidth: 16 | 32 | 64
+  /** Width of the stack pointer; where it is not known, the field `stackWidth` of the CPU state decides when the instruction runs. */
+  readonly stackWidth?: 16 | 32 | 64
   /** Condition code of Jcc, SETcc, CMOVcc. */
   readonly cc: number
   readonly rep: 0 | 0xf2 | 0xf3

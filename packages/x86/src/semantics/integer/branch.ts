@@ -52,6 +52,4 @@ export const branch: SemanticTable = {
   LOOPE: loopWhile((s, again) => s.and(again, s.flags.get('zf'))),
   LOOPNE: loopWhile((s, again) => s.and(again, s.not(s.flags.get('zf')))),
   JCXZ,
-  JECXZ: JCXZ,
-  JRCXZ: JCXZ,
 }

@@ -73,6 +73,7 @@ const extendIntoData: Semantic = (s: Builder) => {
 export const move: SemanticTable = {
   MOV,
   MOVNTI: MOV,
+  MOVDIRI: MOV,
   MOVZX,
   MOVSX,
   MOVSXD: MOVSX,
@@ -83,11 +84,6 @@ export const move: SemanticTable = {
   CMOVCC,
   SETCC,
   XLAT,
-  XLATB: XLAT,
   CBW: extendAccumulator,
-  CWDE: extendAccumulator,
-  CDQE: extendAccumulator,
   CWD: extendIntoData,
-  CDQ: extendIntoData,
-  CQO: extendIntoData,
 }

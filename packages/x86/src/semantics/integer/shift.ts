@@ -102,4 +102,4 @@ function shiftQuads(s: Builder, a: Val, b: Val, count: Val, direction: 'left' | 
   return { r, cf: bitAt(s, a, s.and(s.sub(count, one), s.const(32, 63))) }
 }
 
-export const shift: SemanticTable = { SHL, SAL: SHL, SHR, SAR, SHLD: doubleShift('left'), SHRD: doubleShift('right') }
+export const shift: SemanticTable = { SHL, SHR, SAR, SHLD: doubleShift('left'), SHRD: doubleShift('right') }

@@ -106,16 +106,4 @@ const LEAVE: Semantic = (s) => {
   s.setGpr(GPR.RBP, value)
 }
 
-const flat = (names: readonly string[], semantic: Semantic): SemanticTable =>
-  Object.fromEntries(names.map((name) => [name, semantic]))
-
-export const stack: SemanticTable = {
-  PUSH,
-  POP,
-  ...flat(['PUSHA', 'PUSHAD'], PUSHA),
-  ...flat(['POPA', 'POPAD'], POPA),
-  ...flat(['PUSHF', 'PUSHFD', 'PUSHFQ'], PUSHF),
-  ...flat(['POPF', 'POPFD', 'POPFQ'], POPF),
-  ENTER,
-  LEAVE,
-}
+export const stack: SemanticTable = { PUSH, POP, PUSHA, POPA, PUSHF, POPF, ENTER, LEAVE }
