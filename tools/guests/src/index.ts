@@ -1,1 +1,2 @@
-export {}
+export { getGuest, GUESTS, tryGuest, type GetGuestOptions, type GuestFiles } from './guests.ts'
+export { GuestUnavailable } from './unavailable.ts'
