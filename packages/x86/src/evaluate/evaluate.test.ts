@@ -151,6 +151,21 @@ test('flags survive any change of any of them', () => {
   }
 })
 
+test('conditions are what the manual makes of the flags', () => {
+  const machine = new TestMachine(vectorState(64, '90'))
+  for (let n = 0; n < 64; n++) {
+    const flag = (bit: number): boolean => (n & (1 << bit)) !== 0
+    const [cf, pf, af, zf, sf, of] = [flag(0), flag(1), flag(2), flag(3), flag(4), flag(5)]
+    const image = (cf ? 1 : 0) | (pf ? 4 : 0) | (af ? 0x10 : 0) | (zf ? 0x40 : 0) | (sf ? 0x80 : 0) | (of ? 0x800 : 0)
+    machine.flags().write(new Value(32, BigInt(image)))
+    const plain = [of, cf, zf, cf || zf, sf, pf, sf !== of, zf || sf !== of]
+    for (let cc = 0; cc < 16; cc++) {
+      const expected = plain[cc >> 1]! !== ((cc & 1) !== 0)
+      expect(bitsOf(machine.flags().condition(cc)), `condition ${cc} of ${image.toString(16)}`).toBe(expected ? 1n : 0n)
+    }
+  }
+})
+
 describe('one instruction at a time', () => {
   const machineFor = (width: CodeWidth, code: string): { machine: TestMachine; insn: Insn } => {
     const state = vectorState(width, code)
