@@ -38,6 +38,7 @@ const FEATURES: readonly CpuidFeature[] = [
   'sse2',
   'ss',
   'sse3',
+  'ssse3',
   'cx16',
   'movbe',
   'popcnt',
