@@ -1,4 +1,6 @@
-/** Interrupt messages between APICs. [SDM3 11.6.1 "Interrupt Command Register (ICR)"] [SDM3 11.11 "Message Signalled Interrupts"] */
+/**
+ * Interrupt messages between APICs. [SDM3 11.6.1 "Interrupt Command Register (ICR)"] [SDM3 11.11 "Message Signalled Interrupts"]
+ */
 import type { Lapic } from './lapic.ts'
 
 export const DELIVERY_FIXED = 0
@@ -29,8 +31,8 @@ export interface Ipi extends ApicMessage {
 }
 
 /**
- * The local APICs that a message reaches. A lowest-priority message reaches one: the APIC with the lowest processor priority, the first of
- * equals. [SDM3 11.6.2.4 "Lowest Priority Delivery Mode"]
+ * The local APICs that a message reaches. A lowest-priority message reaches one: the APIC with the lowest processor priority, the
+ * first of equals. [SDM3 11.6.2.4 "Lowest Priority Delivery Mode"]
  */
 export function destinations(lapics: readonly Lapic[], message: ApicMessage | Ipi, sender?: Lapic): Lapic[] {
   const shorthand = 'shorthand' in message ? message.shorthand : 'none'
@@ -41,6 +43,9 @@ export function destinations(lapics: readonly Lapic[], message: ApicMessage | Ip
   const matching = lapics.filter((lapic) => lapic.matches(message.dest, message.destMode, x2apic))
   if (message.deliveryMode !== DELIVERY_LOWEST_PRIORITY) return matching
   const candidates = matching.filter((lapic) => lapic.softwareEnabled)
-  const lowest = candidates.reduce<Lapic | undefined>((a, b) => (a && a.processorPriority <= b.processorPriority ? a : b), undefined)
+  const lowest = candidates.reduce<Lapic | undefined>(
+    (a, b) => (a && a.processorPriority <= b.processorPriority ? a : b),
+    undefined,
+  )
   return lowest ? [lowest] : []
 }

@@ -2,7 +2,8 @@
  * Intel 8042 as the keyboard and PS/2 mouse controller of a PC.
  *
  * Emulated: the command set of a PS/2 controller, both devices, scan code translation, interrupts, A20 and the reset line.
- * Not emulated: the controller's own timing (the input buffer is always empty), password commands, the key lock (always unlocked).
+ * Not emulated: the controller's own timing (the input buffer is always empty), password commands, the key lock (always
+ * unlocked).
  *
  * [IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller"]
  */
@@ -259,7 +260,10 @@ export class I8042 {
     this.#fill()
   }
 
-  /** Moves the next byte into the output buffer once that is free: the controller's answers first, then the keyboard, then the mouse. */
+  /**
+   * Moves the next byte into the output buffer once that is free: the controller's answers first, then the keyboard, then the
+   * mouse.
+   */
   #fill(): void {
     if (this.#full) return
     const entry = this.#pending.shift()

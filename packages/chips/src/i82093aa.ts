@@ -1,9 +1,12 @@
 /**
  * Intel 82093AA I/O APIC.
  *
- * Emulated: 24 redirection entries, edge and level triggering, mask, remote IRR and EOI broadcast, arbitration and identification registers.
- * Not emulated: input polarity (an input is asserted or not), the serial APIC bus (messages are delivered at once, delivery status reads idle).
- * Making an entry edge-triggered clears its remote IRR, as every implementation since has done; Linux recovers a stuck entry that way.
+ * Emulated: 24 redirection entries, edge and level triggering, mask, remote IRR and EOI broadcast, arbitration and identification
+ * registers.
+ * Not emulated: input polarity (an input is asserted or not), the serial APIC bus (messages are delivered at once, delivery
+ * status reads idle).
+ * Making an entry edge-triggered clears its remote IRR, as every implementation since has done; Linux recovers a stuck entry that
+ * way.
  *
  * [82093AA datasheet 290566]
  */

@@ -1,8 +1,8 @@
 /**
  * Intel 8254 programmable interval timer at the PC's 1.193182 MHz.
  *
- * Emulated: three channels, modes 0-5, binary and BCD, counter latch, read-back with status, gates, null count, the new count of modes 2 and
- * 3 taking effect at the end of the period.
+ * Emulated: three channels, modes 0-5, binary and BCD, counter latch, read-back with status, gates, null count, the new count of
+ * modes 2 and 3 taking effect at the end of the period.
  * Not emulated: the one-clock delay between writing a count and loading it.
  * OUT0 is an output line. Rising edges that the owner was too late for are delivered as one and counted in `missedTicks`.
  *
@@ -394,5 +394,10 @@ function fromBcd(value: number): number {
 }
 
 function toBcd(value: number): number {
-  return (Math.floor(value / 1000) % 10 << 12) | (Math.floor(value / 100) % 10 << 8) | (Math.floor(value / 10) % 10 << 4) | value % 10
+  return (
+    ((Math.floor(value / 1000) % 10) << 12) |
+    ((Math.floor(value / 100) % 10) << 8) |
+    ((Math.floor(value / 10) % 10) << 4) |
+    (value % 10)
+  )
 }

@@ -1,11 +1,11 @@
 /**
  * Intel 8259A programmable interrupt controller, as two of them sit in a PC with the edge/level register of the PIIX.
  *
- * Emulated: ICW1-ICW4, OCW1-OCW3, fixed and rotating priority, specific and non-specific EOI, automatic EOI with rotation, special mask,
- * special fully nested mode, poll, ELCR, spurious IR7 of either chip.
+ * Emulated: ICW1-ICW4, OCW1-OCW3, fixed and rotating priority, specific and non-specific EOI, automatic EOI with rotation,
+ * special mask, special fully nested mode, poll, ELCR, spurious IR7 of either chip.
  * Not emulated: MCS-80/85 mode, buffered mode, LTIM (a PIIX ignores it in favour of ELCR).
- * A request on an edge-triggered input stays latched when the input falls before the acknowledge, where the datasheet would make it a
- * spurious IR7: callers that pulse a line (KVM_IRQ_LINE 1, 0) depend on it.
+ * A request on an edge-triggered input stays latched when the input falls before the acknowledge, where the datasheet would make
+ * it a spurious IR7: callers that pulse a line (KVM_IRQ_LINE 1, 0) depend on it.
  *
  * [Intel 8259A datasheet 231468] [82371AB (PIIX4) 290562, "ELCR1, ELCR2"]
  */

@@ -46,7 +46,14 @@ export const APIC_BASE_X2APIC = 1n << 10n
 export const APIC_BASE_ENABLE = 1n << 11n
 export const APIC_DEFAULT_BASE = 0xfee0_0000n
 
-export const LVT_REGISTERS = [APIC_LVT_TIMER, APIC_LVT_THERMAL, APIC_LVT_PERF, APIC_LVT_LINT0, APIC_LVT_LINT1, APIC_LVT_ERROR] as const
+export const LVT_REGISTERS = [
+  APIC_LVT_TIMER,
+  APIC_LVT_THERMAL,
+  APIC_LVT_PERF,
+  APIC_LVT_LINT0,
+  APIC_LVT_LINT1,
+  APIC_LVT_ERROR,
+] as const
 
 /** Writable bits of each LVT entry. [SDM3 Figure 11-8 "Local Vector Table (LVT)"] */
 export const LVT_WRITABLE: ReadonlyMap<number, number> = new Map([

@@ -46,7 +46,10 @@ export class LapicTimer {
     this.initialCount = 0
   }
 
-  /** Divide configuration: bits 0, 1 and 3 hold log2(divisor) - 1, and 7 means 1. [SDM3 Figure 11-10 "Divide Configuration Register"] */
+  /**
+   * Divide configuration: bits 0, 1 and 3 hold log2(divisor) - 1, and 7 means 1. [SDM3 Figure 11-10 "Divide Configuration
+   * Register"]
+   */
   setDivide(dcr: number): void {
     const remaining = this.currentCount()
     const code = (dcr & 3) | ((dcr >> 1) & 4)

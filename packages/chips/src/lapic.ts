@@ -1,8 +1,8 @@
 /**
  * Local APIC of a Pentium 4 and later.
  *
- * Emulated: the register page, xAPIC and x2APIC access, software and hardware disabling, priorities, EOI broadcast, LVT with LINT0/1 pins,
- * timer in all three modes, IPIs incl. self-IPI, logical destinations (flat, cluster, x2APIC), error register.
+ * Emulated: the register page, xAPIC and x2APIC access, software and hardware disabling, priorities, EOI broadcast, LVT with
+ * LINT0/1 pins, timer in all three modes, IPIs incl. self-IPI, logical destinations (flat, cluster, x2APIC), error register.
  * Not emulated: arbitration priorities (APR reads as zero), focus processor, CMCI, extended APIC space of AMD.
  * Messages leave through `sendIpi` and enter through `accept`; who gets them is decided by `destinations` of apic-message.ts.
  *
@@ -266,7 +266,16 @@ export class Lapic implements TimedChip {
     if ((offset === R.APIC_EOI || offset === R.APIC_ESR) && low) return false
     if (offset === R.APIC_SELF_IPI) {
       if (low > 0xff) return false
-      this.#send({ vector: low, deliveryMode: 0, destMode: 'physical', dest: 0, trigger: 'edge', shorthand: 'self', assert: true, x2apic: true })
+      this.#send({
+        vector: low,
+        deliveryMode: 0,
+        destMode: 'physical',
+        dest: 0,
+        trigger: 'edge',
+        shorthand: 'self',
+        assert: true,
+        x2apic: true,
+      })
       return true
     }
     return this.#put(offset, low)
@@ -285,7 +294,13 @@ export class Lapic implements TimedChip {
     const view = new DataView(regs.buffer)
     for (const register of R.READABLE) view.setUint32(register, this.#get(register), true)
     view.setUint32(R.APIC_ID, (this.#id << 24) >>> 0, true)
-    return { version: 1, regs, apicBase: this.#apicBase, tscDeadline: this.#timer.tscDeadline, pendingErrors: this.#pendingErrors }
+    return {
+      version: 1,
+      regs,
+      apicBase: this.#apicBase,
+      tscDeadline: this.#timer.tscDeadline,
+      pendingErrors: this.#pendingErrors,
+    }
   }
 
   load(state: LapicState): void {
@@ -332,7 +347,10 @@ export class Lapic implements TimedChip {
   }
 
   #get(register: number): number {
-    for (const [base, set] of this.#vectorSets()) if (register >= base && register < base + 0x80) return set.words[(register - base) >> 4] ?? 0
+    if (register >= R.APIC_ISR && register < R.APIC_IRR + 0x80) {
+      const set = register < R.APIC_TMR ? this.#isr : register < R.APIC_IRR ? this.#tmr : this.#irr
+      return set.words[(register >> 4) & 7] ?? 0
+    }
     switch (register) {
       case R.APIC_ID:
         return this.x2apic ? this.#id : (this.#id << 24) >>> 0

@@ -5,11 +5,21 @@ import { TestClock } from './test-clock.ts'
 /** 2026-11-22 20:59:58.5 UTC, a Sunday. */
 const START = Date.UTC(2026, 10, 22, 20, 59, 58) / 1000 + 0.5
 
-function make(): { rtc: Mc146818; clock: TestClock; irqs: () => number; get: (i: number) => number; set: (i: number, v: number) => void } {
+function make(): {
+  rtc: Mc146818
+  clock: TestClock
+  irqs: () => number
+  get: (i: number) => number
+  set: (i: number, v: number) => void
+} {
   const clock = new TestClock()
   const zero = clock.now()
   let count = 0
-  const rtc = new Mc146818({ clock, unixTime: () => START + Number(clock.now() - zero) / 1e9, irq: (level) => void (count += level ? 1 : 0) })
+  const rtc = new Mc146818({
+    clock,
+    unixTime: () => START + Number(clock.now() - zero) / 1e9,
+    irq: (level) => void (count += level ? 1 : 0),
+  })
   const get = (index: number): number => {
     rtc.index = index
     return rtc.read()
@@ -44,7 +54,15 @@ test('update in progress just before the second', () => {
 test('setting the time stops and restarts the clock', () => {
   const { get, set, clock } = make()
   set(0x0b, 0x82)
-  for (const [index, value] of [[0, 0x30], [2, 0x15], [4, 0x07], [7, 0x01], [8, 0x02], [9, 0x30]] as const) set(index, value)
+  for (const [index, value] of [
+    [0, 0x30],
+    [2, 0x15],
+    [4, 0x07],
+    [7, 0x01],
+    [8, 0x02],
+    [9, 0x30],
+  ] as const)
+    set(index, value)
   clock.advance(60_000_000_000n)
   expect(get(0)).toBe(0x30)
   set(0x0b, 0x02)

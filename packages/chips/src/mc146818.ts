@@ -1,8 +1,8 @@
 /**
  * Motorola MC146818 real-time clock with 128 bytes, as in a PC.
  *
- * Emulated: time and calendar in BCD or binary, 12 or 24 hours, setting the time, alarm with wild cards, update-ended, periodic interrupt,
- * update in progress, NVRAM, century byte at 32h.
+ * Emulated: time and calendar in BCD or binary, 12 or 24 hours, setting the time, alarm with wild cards, update-ended, periodic
+ * interrupt, update in progress, NVRAM, century byte at 32h.
  * Not emulated: daylight saving, square wave output, divider chain reset timing.
  *
  * [Motorola MC146818 datasheet]
@@ -240,7 +240,7 @@ export class Mc146818 implements TimedChip {
   }
 
   #encode(value: number): number {
-    return this.#register(RTC_B) & B_BINARY ? value : (Math.floor(value / 10) << 4) | value % 10
+    return this.#register(RTC_B) & B_BINARY ? value : (Math.floor(value / 10) << 4) | (value % 10)
   }
 
   #decode(value: number): number {

@@ -1,10 +1,11 @@
 /**
  * National NS16550AF UART.
  *
- * Emulated: receive and transmit FIFOs, all interrupt sources with their priorities, receive trigger levels, line and modem status, loopback,
- * divisor latch, scratch register, break.
- * Not emulated: the time that characters take. A byte leaves as it is written, so the transmitter is always empty; the character timeout of the
- * receive FIFO follows at once when the FIFO holds fewer bytes than its trigger level. DMA modes (RXRDY, TXRDY pins), parity and framing errors.
+ * Emulated: receive and transmit FIFOs, all interrupt sources with their priorities, receive trigger levels, line and modem
+ * status, loopback, divisor latch, scratch register, break.
+ * Not emulated: the time that characters take. A byte leaves as it is written, so the transmitter is always empty; the character
+ * timeout of the receive FIFO follows at once when the FIFO holds fewer bytes than its trigger level. DMA modes (RXRDY, TXRDY
+ * pins), parity and framing errors.
  *
  * [National Semiconductor PC16550D datasheet]
  */
@@ -217,7 +218,8 @@ export class Ns16550 {
 
   #writeFifoControl(value: number): void {
     const s = this.#s
-    // Switching the FIFOs on or off empties them; the other bits count only while bit 0 is written as one. [PC16550D "FIFO Control Register"]
+    // Switching the FIFOs on or off empties them; the other bits count only while bit 0 is written as one. [PC16550D "FIFO
+    // Control Register"]
     if ((value ^ s.fcr) & 1 || (value & 3) === 3) s.rx = []
     if ((value & 5) === 5) s.thrEmptyPending = true
     s.fcr = value & 1 ? value & 0xc1 : 0
@@ -278,5 +280,18 @@ export class Ns16550 {
 
 function powerOn(): Ns16550State {
   const lines = MSR_CTS | MSR_DSR | MSR_DCD
-  return { version: 1, ier: 0, fcr: 0, lcr: 0, mcr: 0, msr: lines, lines, scratch: 0, divisor: 12, errors: 0, thrEmptyPending: false, rx: [] }
+  return {
+    version: 1,
+    ier: 0,
+    fcr: 0,
+    lcr: 0,
+    mcr: 0,
+    msr: lines,
+    lines,
+    scratch: 0,
+    divisor: 12,
+    errors: 0,
+    thrEmptyPending: false,
+    rx: [],
+  }
 }

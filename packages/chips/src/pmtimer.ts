@@ -122,7 +122,13 @@ export class AcpiPm implements TimedChip {
   }
 
   save(): AcpiPmState {
-    return { version: 1, status: this.#status, enable: this.#enable, control: this.#control, ticks: this.#ticks(this.#o.clock.now()) }
+    return {
+      version: 1,
+      status: this.#status,
+      enable: this.#enable,
+      control: this.#control,
+      ticks: this.#ticks(this.#o.clock.now()),
+    }
   }
 
   load(state: AcpiPmState): void {

@@ -1,6 +1,7 @@
 /**
  * NMI status and control register of a PC, port 61h: the gate of the 8254's channel 2 and the speaker.
- * Emulated: bits 0 (gate), 1 (speaker data), 4 (refresh toggle), 5 (OUT2). Not emulated: parity and I/O check NMIs; they read as zero.
+ * Emulated: bits 0 (gate), 1 (speaker data), 4 (refresh toggle), 5 (OUT2). Not emulated: parity and I/O check NMIs; they read as
+ * zero.
  * [82371AB (PIIX4) 290562, "NMISC - NMI Status and Control Register"]
  */
 import type { I8254 } from './i8254.ts'

@@ -1,4 +1,7 @@
-/** Writer of ACPI Machine Language: each function returns the encoded term. [ACPI 6.5 chapter 20 "ACPI Machine Language (AML) Specification"] */
+/**
+ * Writer of ACPI Machine Language: each function returns the encoded term. [ACPI 6.5 chapter 20 "ACPI Machine Language (AML)
+ * Specification"]
+ */
 
 export type Aml = readonly number[]
 
@@ -50,7 +53,10 @@ export function eisaId(id: string): Aml {
   return [0x0c, letters >> 8, letters & 0xff, digits >> 8, digits & 0xff]
 }
 
-/** PkgLength covers itself: one byte up to 63, else a nibble and up to three more bytes. [ACPI 6.5 20.2.4 "Package Length Encoding"] */
+/**
+ * PkgLength covers itself: one byte up to 63, else a nibble and up to three more bytes. [ACPI 6.5 20.2.4 "Package Length
+ * Encoding"]
+ */
 function withLength(body: number[]): number[] {
   for (let extra = 0; ; extra++) {
     const length = body.length + 1 + extra

@@ -33,7 +33,6 @@ export function dsdtBody(devices: BoardDevices): Aml {
   return [
     ...scope('\\_SB', pciRoot(devices), ...devices.virtio.map(virtio)),
     ...name('\\_S5', amlPackage(integer(S5_SLEEP_TYPE), integer(S5_SLEEP_TYPE), integer(0), integer(0))),
-    // Interrupts below are given by IRQ, which this board's I/O APIC keeps but for the timer: one routing serves both models.
   ]
 }
 
@@ -41,7 +40,6 @@ function pciRoot(devices: BoardDevices): Aml {
   return device(
     'PCI0',
     name('_HID', eisaId('PNP0A03')),
-    name('_ADR', integer(0)),
     name('_UID', integer(0)),
     name('_BBN', integer(0)),
     crs(
@@ -57,7 +55,10 @@ function pciRoot(devices: BoardDevices): Aml {
   )
 }
 
-/** Every slot's four pins, wired to fixed interrupts: source 0 means the index is a GSI. [ACPI 6.5 6.2.13 "_PRT (PCI Routing Table)"] */
+/**
+ * Every slot's four pins, wired to fixed interrupts: source 0 means the index is a GSI. The I/O APIC keeps the IRQ numbers but
+ * for the timer's, so one routing serves guests in PIC mode too. [ACPI 6.5 6.2.13 "_PRT (PCI Routing Table)"]
+ */
 function pciRouting(): Aml {
   const entries = []
   for (let slot = 1; slot < 32; slot++) {

@@ -36,8 +36,20 @@ export function acpiTables(devices: BoardDevices): PlacedBytes[] {
   const dsdt = place(table('DSDT', 2, dsdtBody(devices)))
   const fadt = place(table('FACP', 3, fadtBody(facs, dsdt)))
   const madt = place(table('APIC', 3, madtBody()))
-  const rsdt = place(table('RSDT', 1, [fadt, madt].flatMap((address) => little(address, 4))))
-  const xsdt = place(table('XSDT', 1, [fadt, madt].flatMap((address) => little(address, 8))))
+  const rsdt = place(
+    table(
+      'RSDT',
+      1,
+      [fadt, madt].flatMap((address) => little(address, 4)),
+    ),
+  )
+  const xsdt = place(
+    table(
+      'XSDT',
+      1,
+      [fadt, madt].flatMap((address) => little(address, 8)),
+    ),
+  )
   placed.push({ address: RSDP, bytes: Uint8Array.from(rsdpStructure(rsdt, xsdt)) })
   return placed
 }
@@ -108,7 +120,8 @@ function fadtBody(facs: number, dsdt: number): number[] {
     ACPI_DISABLE,
     0, // S4BIOS_REQ
     0, // PSTATE_CNT
-    ...[event, 0, control, 0, 0, timer, 0, 0].flatMap((port) => little(port, 4)), // PM1a/b event, PM1a/b control, PM2, timer, GPE0, GPE1
+    // PM1a and PM1b event, PM1a and PM1b control, PM2, timer, GPE0, GPE1
+    ...[event, 0, control, 0, 0, timer, 0, 0].flatMap((port) => little(port, 4)),
     ...[4, 2, 0, 4, 0, 0, 0, 0], // their lengths, GPE1 base, _CST
     ...little(0xfff, 2), // C2 latency: not supported
     ...little(0xfff, 2), // C3 latency: not supported

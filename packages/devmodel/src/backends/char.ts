@@ -2,7 +2,10 @@
 export interface CharBackend {
   /** Output of the guest. The bytes are the backend's to keep. */
   write(bytes: Uint8Array): void
-  /** Set by the device: takes some of the bytes from the front and returns how many. After fewer than all, `resume` is called once there is room. */
+  /**
+   * Set by the device: takes some of the bytes from the front and returns how many. After fewer than all, `resume` is called once
+   * there is room.
+   */
   onReceive?: (bytes: Uint8Array) => number
   /** The device has room again. */
   resume?: () => void

@@ -52,7 +52,7 @@ export class MmioBus {
 
 /** Offsets and sizes of naturally aligned accesses that make up one. */
 function* pieces(address: number, length: number): Iterable<[number, 1 | 2 | 4]> {
-  for (let at = 0; at < length; ) {
+  for (let at = 0; at < length;) {
     const place = address + at
     const left = length - at
     const size = place % 4 === 0 && left >= 4 ? 4 : place % 2 === 0 && left >= 2 ? 2 : 1

@@ -1,6 +1,6 @@
 /**
- * The I/O port space. A device claims a range and says how wide its registers are; a wider access, or one that leaves its range, is split into
- * byte cycles at consecutive ports, as the chipset does for an 8-bit device.
+ * The I/O port space. A device claims a range and says how wide its registers are; a wider access, or one that leaves its range,
+ * is split into byte cycles at consecutive ports, as the chipset does for an 8-bit device.
  * Ports that nobody claims read as all ones; writes to them are lost.
  */
 export interface PortDevice {
@@ -29,10 +29,11 @@ export class PortBus {
 
   read(port: number, size: number): number {
     const claim = this.#claims[port]
-    if (claim && size <= claim.device.width && port + size <= claim.end) return mask(claim.device.read(port - claim.first, size), size)
+    if (claim && size <= claim.device.width && port + size <= claim.end)
+      return mask(claim.device.read(port - claim.first, size), size)
     if (size === 1) return 0xff
     let value = 0
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.read((port + i) % PORTS, 1)
+    for (let i = 0; i < size; i++) value += this.read((port + i) % PORTS, 1) * 256 ** i
     return value
   }
 

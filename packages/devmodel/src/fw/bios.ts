@@ -1,6 +1,6 @@
 /**
- * Real-mode BIOS services, as far as a kernel's setup code and a boot sector ask for them. Each interrupt vector leads to a stub `out PORT, al; iret`;
- * the port's device serves the call on the registers of the stopped vCPU.
+ * Real-mode BIOS services, as far as a kernel's setup code and a boot sector ask for them. Each interrupt vector leads to a stub
+ * `out PORT, al; iret`; the port's device serves the call on the registers of the stopped vCPU.
  *
  * Served: INT 10h teletype and mode queries, 11h, 12h, 15h memory maps and A20, 16h (no key ever), 1Ah time.
  * Refused as a BIOS without the device would: INT 13h (no disks), APM, EDD.
@@ -157,7 +157,7 @@ export class BiosTraps implements PortDevice {
   #time(call: BiosCall): void {
     const now = this.#o.unixTime()
     const date = new Date(now * 1000)
-    const bcd = (value: number): number => (Math.floor(value / 10) << 4) | value % 10
+    const bcd = (value: number): number => (Math.floor(value / 10) << 4) | (value % 10)
     if (call.ah === 0) {
       const ticks = Math.floor(((now % 86400) * 1193182) / 65536)
       call.cx = ticks >> 16

@@ -9,7 +9,10 @@ const CR4_PAE = 1n << 5n
 const EFER_LME = 1n << 8n
 const EFER_LMA = 1n << 10n
 
-/** Selectors of the Linux boot protocol, which multiboot kernels have no objection to. [Linux Documentation/arch/x86/boot.rst, "32-bit Boot Protocol"] */
+/**
+ * Selectors of the Linux boot protocol, which multiboot kernels have no objection to. [Linux Documentation/arch/x86/boot.rst,
+ * "32-bit Boot Protocol"]
+ */
 export const BOOT_CS = 0x10
 export const BOOT_DS = 0x18
 const BOOT_TSS = 0x20

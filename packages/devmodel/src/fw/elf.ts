@@ -27,7 +27,8 @@ export function parseElf(image: Uint8Array): ElfImage {
   if (image.length < (bits === 64 ? 64 : 52)) throw new ConfigError('the kernel is truncated: its ELF header is incomplete')
   if (image[5] !== 1) throw new ConfigError('the kernel is a big-endian ELF file: give one for x86')
   const machine = view.getUint16(18, true)
-  if (machine !== MACHINE_386 && machine !== MACHINE_X86_64) throw new ConfigError(`the kernel is an ELF file for machine ${machine}: give one for x86`)
+  if (machine !== MACHINE_386 && machine !== MACHINE_X86_64)
+    throw new ConfigError(`the kernel is an ELF file for machine ${machine}: give one for x86`)
   const word = (at: number): number => (bits === 64 ? Number(view.getBigUint64(at, true)) : view.getUint32(at, true))
   const entry = word(24)
   const headers = word(bits === 64 ? 32 : 28)
@@ -41,8 +42,11 @@ export function parseElf(image: Uint8Array): ElfImage {
     const at = headers + i * size
     if (view.getUint32(at, true) !== PT_LOAD) continue
     const [offset, physical, fileSize, memorySize] =
-      bits === 64 ? [word(at + 8), word(at + 24), word(at + 32), word(at + 40)] : [word(at + 4), word(at + 12), word(at + 16), word(at + 20)]
-    if (offset + fileSize > image.length) throw new ConfigError('the kernel is truncated: an ELF segment reaches past the end of the file')
+      bits === 64
+        ? [word(at + 8), word(at + 24), word(at + 32), word(at + 40)]
+        : [word(at + 4), word(at + 12), word(at + 16), word(at + 20)]
+    if (offset + fileSize > image.length)
+      throw new ConfigError('the kernel is truncated: an ELF segment reaches past the end of the file')
     if (fileSize > memorySize) throw new ConfigError('the kernel is damaged: an ELF segment is larger in the file than in memory')
     if (memorySize) segments.push({ physical, bytes: image.subarray(offset, offset + fileSize), memorySize })
   }

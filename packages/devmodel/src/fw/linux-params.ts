@@ -1,4 +1,7 @@
-/** The zero page. [Linux Documentation/arch/x86/zero-page.rst] [Linux Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header"] */
+/**
+ * The zero page. [Linux Documentation/arch/x86/zero-page.rst] [Linux Documentation/arch/x86/boot.rst, "The Real-Mode Kernel
+ * Header"]
+ */
 import type { GuestMemory } from '../machine/guest-memory.ts'
 import { BOOT_COMMAND_LINE, BOOT_SETUP, BOOT_ZERO_PAGE, KIB, MIB, RSDP } from '../machine/layout.ts'
 import { ConfigError } from '../errors.ts'
@@ -26,7 +29,8 @@ export interface LoadedInitrd {
 export function placeCommandLine(memory: GuestMemory, commandLine: string, limit: number): number {
   const bytes = encode(commandLine)
   const most = Math.min(limit, BOOT_SETUP - BOOT_COMMAND_LINE - 1)
-  if (bytes.length > most) throw new ConfigError(`the kernel command line has ${bytes.length} bytes, this kernel takes ${most}: shorten it`)
+  if (bytes.length > most)
+    throw new ConfigError(`the kernel command line has ${bytes.length} bytes, this kernel takes ${most}: shorten it`)
   place(memory, 'the command line', BOOT_COMMAND_LINE, bytes, bytes.length + 1)
   return BOOT_COMMAND_LINE
 }

@@ -87,7 +87,12 @@ export function loadLinux(memory: GuestMemory, boot: LinuxBoot, longMode: boolea
   return loadBzImage(memory, boot, header, entry)
 }
 
-function loadBzImage(memory: GuestMemory, boot: LinuxBoot, header: BzImageHeader, entry: '16-bit' | '32-bit' | '64-bit'): BootEntry {
+function loadBzImage(
+  memory: GuestMemory,
+  boot: LinuxBoot,
+  header: BzImageHeader,
+  entry: '16-bit' | '32-bit' | '64-bit',
+): BootEntry {
   const kernel = boot.image.subarray(header.setupSize)
   const preferred = header.relocatable && entry !== '16-bit' ? header.preferredAddress : MIB
   const needed = Math.max(header.initSize, kernel.length)
@@ -110,7 +115,11 @@ function loadBzImage(memory: GuestMemory, boot: LinuxBoot, header: BzImageHeader
 }
 
 /** The 16-bit entry: setup code runs in real mode and asks the BIOS. */
-function loadSetup(memory: GuestMemory, setup: Uint8Array, options: { commandLine: number; initrd: LoadedInitrd | undefined }): BootEntry {
+function loadSetup(
+  memory: GuestMemory,
+  setup: Uint8Array,
+  options: { commandLine: number; initrd: LoadedInitrd | undefined },
+): BootEntry {
   if (setup.length > SETUP_STACK - 0x1000) throw new ConfigError('the kernel is damaged: its setup code is too large')
   const code = setup.slice()
   const view = new DataView(code.buffer)
@@ -161,13 +170,15 @@ function loadInitrd(
 function protectedModeEntry(address: number): BootEntry {
   return {
     needsBios: false,
-    start: (vcpu, memory) => enterProtectedMode(vcpu, memory, { rip: BigInt(address), rsi: BigInt(BOOT_ZERO_PAGE), rsp: BigInt(BOOT_STACK) }),
+    start: (vcpu, memory) =>
+      enterProtectedMode(vcpu, memory, { rip: BigInt(address), rsi: BigInt(BOOT_ZERO_PAGE), rsp: BigInt(BOOT_STACK) }),
   }
 }
 
 function longModeEntry(address: number): BootEntry {
   return {
     needsBios: false,
-    start: (vcpu, memory) => enterLongMode(vcpu, memory, { rip: BigInt(address), rsi: BigInt(BOOT_ZERO_PAGE), rsp: BigInt(BOOT_STACK) }),
+    start: (vcpu, memory) =>
+      enterLongMode(vcpu, memory, { rip: BigInt(address), rsi: BigInt(BOOT_ZERO_PAGE), rsp: BigInt(BOOT_STACK) }),
   }
 }

@@ -34,7 +34,7 @@ export function findMultibootHeader(image: Uint8Array): Header | undefined {
   for (let offset = 0; offset + 12 <= Math.min(image.length, HEADER_SEARCH); offset += 4) {
     if (view.getUint32(offset, true) !== HEADER_MAGIC) continue
     const flags = view.getUint32(offset + 4, true)
-    if (((HEADER_MAGIC + flags + view.getUint32(offset + 8, true)) >>> 0) === 0) return { offset, flags }
+    if ((HEADER_MAGIC + flags + view.getUint32(offset + 8, true)) >>> 0 === 0) return { offset, flags }
   }
   return undefined
 }
@@ -44,12 +44,14 @@ export function loadMultiboot(memory: GuestMemory, boot: MultibootBoot): BootEnt
   if (!header) throw new ConfigError('the kernel has no multiboot header in its first 8 KiB')
   // Bits 0-15 are requirements; a video mode (bit 2) is a wish that the specification lets a loader ignore.
   const unknown = header.flags & 0xffff & ~(ALIGN_MODULES | MEMORY_INFO | 4)
-  if (unknown) throw new ConfigError(`the kernel asks for multiboot features that are not supported: flags ${unknown.toString(16)}h`)
+  if (unknown)
+    throw new ConfigError(`the kernel asks for multiboot features that are not supported: flags ${unknown.toString(16)}h`)
   const { entry, end } = header.flags & ADDRESS_FIELDS ? loadByAddresses(memory, boot.image, header) : loadElf(memory, boot.image)
   writeInfo(memory, boot, end)
   return {
     needsBios: false,
-    start: (vcpu, ram) => enterProtectedMode(vcpu, ram, { rip: BigInt(entry), rax: BOOT_MAGIC, rbx: BigInt(BOOT_MULTIBOOT_INFO) }),
+    start: (vcpu, ram) =>
+      enterProtectedMode(vcpu, ram, { rip: BigInt(entry), rax: BOOT_MAGIC, rbx: BigInt(BOOT_MULTIBOOT_INFO) }),
   }
 }
 

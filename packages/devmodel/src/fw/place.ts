@@ -34,7 +34,9 @@ export function placeInitrd(memory: GuestMemory, initrd: Uint8Array, limits: { l
   if (address < limits.lowest) {
     throw new ConfigError(
       `the initrd (${mib(initrd.length)}) does not fit between the kernel's end at ${mib(limits.lowest)} and ${mib(top)}: ` +
-        (memory.lowSize < limits.highest ? 'give the machine more memory' : 'this kernel takes no initrd above that; use a smaller one'),
+        (memory.lowSize < limits.highest
+          ? 'give the machine more memory'
+          : 'this kernel takes no initrd above that; use a smaller one'),
     )
   }
   place(memory, 'the initrd', address, initrd)

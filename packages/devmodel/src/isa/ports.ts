@@ -10,7 +10,10 @@ export function keyboardPorts(chip: I8042): { data: PortDevice; command: PortDev
   }
 }
 
-/** System control port A, 92h: bit 0 pulses reset, bit 1 is the fast A20 gate. A20 is always open on this board; the bit is remembered. */
+/**
+ * System control port A, 92h: bit 0 pulses reset, bit 1 is the fast A20 gate. A20 is always open on this board; the bit is
+ * remembered.
+ */
 export function systemControlA(reset: () => void): PortDevice {
   let value = 0x02
   return {

@@ -1,7 +1,10 @@
 import type { HostMemory } from '@guestmode/kvm-abi'
 import { HIGH_RAM, LOW_RAM_LIMIT } from './layout.ts'
 
-/** Guest RAM by guest physical address, for devices and loaders. Addresses that are not RAM are values, not errors: guests choose them. */
+/**
+ * Guest RAM by guest physical address, for devices and loaders. Addresses that are not RAM are values, not errors: guests choose
+ * them.
+ */
 export class GuestMemory {
   readonly lowSize: number
   readonly highSize: number

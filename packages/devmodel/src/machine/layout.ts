@@ -4,13 +4,15 @@ export const KIB = 0x400
 export const MIB = 0x10_0000
 export const GIB = 0x4000_0000
 
-/* Physical memory ------------------------------------------------------------------------------------------------------------------------ */
+/* Physical memory ------------------------------------------------------------------------------------------------------------ */
 
 /** Real-mode interrupt vectors and BIOS data area; offset 0Eh of the latter names the EBDA. */
 export const IVT = 0x0
 export const BDA = 0x400
 
-/** Low memory that the boot protocols' entry states use: above the BIOS data area, below where a 16-bit kernel's setup code sits. */
+/**
+ * Low memory that the boot protocols' entry states use: above the BIOS data area, below where a 16-bit kernel's setup code sits.
+ */
 export const BOOT_GDT = 0x500
 export const BOOT_ZERO_PAGE = 0x7000
 export const BOOT_STACK = 0x8ff0
@@ -50,11 +52,14 @@ export const PCI_MEMORY = 0xe000_0000
 export const PCI_MEMORY_END = 0xfec0_0000
 export const IOAPIC = 0xfec0_0000
 export const LAPIC = 0xfee0_0000
-/** Four pages that Intel's real-mode support in KVM needs, out of every guest's way. [Linux Documentation/virt/kvm/api.rst, KVM_SET_TSS_ADDR] */
+/**
+ * Four pages that Intel's real-mode support in KVM needs, out of every guest's way. [Linux Documentation/virt/kvm/api.rst,
+ * KVM_SET_TSS_ADDR]
+ */
 export const KVM_IDENTITY_MAP = 0xfeff_c000
 export const KVM_TSS = 0xfeff_d000
 
-/* Ports ---------------------------------------------------------------------------------------------------------------------------------- */
+/* Ports ---------------------------------------------------------------------------------------------------------------------- */
 
 export const PORT_KEYBOARD_DATA = 0x60
 export const PORT_KEYBOARD_COMMAND = 0x64
@@ -75,7 +80,7 @@ export const PORT_PM = 0x600
 export const PORT_PCI_CONFIG = 0xcf8
 export const PORT_RESET_CONTROL = 0xcf9
 
-/* Interrupts ----------------------------------------------------------------------------------------------------------------------------- */
+/* Interrupts ----------------------------------------------------------------------------------------------------------------- */
 
 export const IRQ_KEYBOARD = 1
 export const IRQ_COM = [4, 3, 4, 3] as const

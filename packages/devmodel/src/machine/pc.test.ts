@@ -14,10 +14,17 @@ class Terminal implements CharBackend {
   }
 }
 
-function boot(guest: Guest, config: Partial<PcConfig> = {}): { pc: Pc; host: FakeHost; fake: FakeKvm; run: () => Promise<VmEnd> } {
-  const fake = new FakeKvm(guest)
+function boot(
+  guest: Guest | ((host: FakeHost) => Guest),
+  config: Partial<PcConfig> = {},
+): { pc: Pc; host: FakeHost; fake: FakeKvm; run: () => Promise<VmEnd> } {
   const host = new FakeHost()
-  const full: PcConfig = { memory: 64 * L.MIB, boot: { kind: 'linux', image: bzImage(), commandLine: 'console=ttyS0' }, ...config }
+  const fake = new FakeKvm(typeof guest === 'function' ? guest(host) : guest)
+  const full: PcConfig = {
+    memory: 64 * L.MIB,
+    boot: { kind: 'linux', image: bzImage(), commandLine: 'console=ttyS0' },
+    ...config,
+  }
   const deps = {
     kvm: fake.kvm,
     clock: host.clock,
@@ -112,14 +119,12 @@ test('triple fault and engine errors tell the registers', async () => {
 })
 
 test('a slice that is over gives the host a turn; stop ends the run', async () => {
-  const { pc, host, run } = boot(
-    (function* (): Guest {
-      for (;;) {
-        host.time += 6_000_000n
-        yield { interrupted: true }
-      }
-    })(),
-  )
+  const { pc, host, run } = boot(function* (host): Guest {
+    for (;;) {
+      host.time += 6_000_000n
+      yield { interrupted: true }
+    }
+  })
   host.onIdle = () => {
     if (host.turns === 3) pc.stop()
   }
@@ -128,12 +133,10 @@ test('a slice that is over gives the host a turn; stop ends the run', async () =
 })
 
 test('a halted guest sleeps until the engine’s timer', async () => {
-  const { host, run } = boot(
-    (function* (): Guest {
-      yield { halt: host.time + 30_000_000n }
-      yield { out: 0xf4, value: 0 }
-    })(),
-  )
+  const { host, run } = boot(function* (host): Guest {
+    yield { halt: host.time + 30_000_000n }
+    yield { out: 0xf4, value: 0 }
+  })
   expect(await run()).toEqual({ kind: 'debug-exit', status: 1 })
   expect(host.slept).toEqual([30_000_000n])
 })
@@ -175,7 +178,9 @@ test('the RTC’s periodic interrupt wakes a halted guest in time', async () => 
 test('PCI configuration space shows the chipset and nothing else', async () => {
   const { run } = boot(
     (function* (): Guest {
-      const config = function* (address: number): Generator<{ out: number; value: number; size: 4 } | { in: number; size: 4 }, number, number> {
+      const config = function* (
+        address: number,
+      ): Generator<{ out: number; value: number; size: 4 } | { in: number; size: 4 }, number, number> {
         yield { out: 0xcf8, value: (0x80000000 | address) >>> 0, size: 4 }
         return yield { in: 0xcfc, size: 4 }
       }
@@ -203,7 +208,9 @@ test('virtio devices answer in their windows and are announced on the command li
     { virtio: [{ kind: 'console', backend: new Terminal() }, { kind: 'rng' }], announceVirtio: 'command-line' },
   )
   expect(await run()).toEqual({ kind: 'debug-exit', status: 1 })
-  const line = String.fromCharCode(...(fake.memory?.bytes.subarray(L.BOOT_COMMAND_LINE, L.BOOT_COMMAND_LINE + 200) ?? [])).split('\0')[0]
+  const line = String.fromCharCode(...(fake.memory?.bytes.subarray(L.BOOT_COMMAND_LINE, L.BOOT_COMMAND_LINE + 200) ?? [])).split(
+    '\0',
+  )[0]
   expect(line).toBe('console=ttyS0 virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6')
 })
 
@@ -226,7 +233,10 @@ test('hooks see and replace accesses', async () => {
 test.each([
   [{ memory: L.MIB }, /at least 2 MiB/],
   [{ memory: 5000000 }, /multiple of 4096/],
-  [{ boot: { kind: 'linux', image: new TextEncoder().encode('just a text file\n'.repeat(100)), commandLine: '' } }, /not a kernel/],
+  [
+    { boot: { kind: 'linux', image: new TextEncoder().encode('just a text file\n'.repeat(100)), commandLine: '' } },
+    /not a kernel/,
+  ],
   [{ cpu: { disable: ['nonsense'] } }, /unknown CPU feature nonsense/],
   [{ virtio: Array(7).fill({ kind: 'rng' }) }, /room for 6 virtio devices/],
 ] as unknown as [Partial<PcConfig>, RegExp][])('bad configuration %# says what to change', (config, message) => {

@@ -1,5 +1,5 @@
 /** The board. */
-import { AcpiPm, I8042, Mc146818 } from '@guestmode/chips'
+import { AcpiPm, I8042, Mc146818, PM1_POWER_BUTTON } from '@guestmode/chips'
 import {
   KVM_IRQCHIP_IOAPIC,
   KVM_IRQCHIP_PIC_MASTER,
@@ -146,7 +146,11 @@ export class Pc {
     // Odds and ends.
     this.ports.claim(L.PORT_POST, 1, postCode())
     this.ports.claim(L.PORT_SYSTEM_CONTROL_A, 1, systemControlA(reset('system control port A')))
-    this.ports.claim(L.PORT_DEBUG_EXIT, 4, debugExit((status) => this.#loop.end({ kind: 'debug-exit', status })))
+    this.ports.claim(
+      L.PORT_DEBUG_EXIT,
+      4,
+      debugExit((status) => this.#loop.end({ kind: 'debug-exit', status })),
+    )
     if (config.debugConsole) this.ports.claim(L.PORT_DEBUG_CONSOLE, 1, debugConsole(config.debugConsole))
 
     // virtio.
@@ -154,7 +158,11 @@ export class Pc {
       const address = L.VIRTIO_MMIO + i * L.VIRTIO_MMIO_SIZE
       const irq = L.IRQ_VIRTIO[i] ?? 0
       const device = createVirtio(entry, deps)
-      this.mmio.claim(address, L.VIRTIO_MMIO_SIZE, new VirtioMmio({ device, memory: this.memory, irq: irqs.line(irq), log: deps.log }))
+      this.mmio.claim(
+        address,
+        L.VIRTIO_MMIO_SIZE,
+        new VirtioMmio({ device, memory: this.memory, irq: irqs.line(irq), log: deps.log }),
+      )
       return { address, irq }
     })
 
@@ -185,6 +193,11 @@ export class Pc {
     return this.#loop.run()
   }
 
+  /** Presses the power button: a guest with ACPI shuts down. */
+  powerButton(): void {
+    this.power.raise(PM1_POWER_BUTTON)
+  }
+
   /** Ends the run with `quit`. */
   stop(): void {
     this.#loop.stop()
@@ -201,7 +214,8 @@ export class Pc {
     try {
       host = this.vm.allocateMemory(size)
     } catch (error) {
-      if (error instanceof KvmError) throw new ConfigError(`there is no room for ${mib(size)} of guest memory: give the machine less`)
+      if (error instanceof KvmError)
+        throw new ConfigError(`there is no room for ${mib(size)} of guest memory: give the machine less`)
       throw error
     }
     const memory = new GuestMemory(host)
@@ -263,8 +277,10 @@ function checkConfig(config: PcConfig): void {
   const { memory, serial = [], virtio = [] } = config
   if (!Number.isSafeInteger(memory) || memory % 0x1000) throw new ConfigError('the memory size must be a multiple of 4096 bytes')
   if (memory < LEAST_MEMORY) throw new ConfigError(`the machine needs at least ${mib(LEAST_MEMORY)} of memory`)
-  if (serial.length > L.PORT_COM.length) throw new ConfigError(`there are ${L.PORT_COM.length} serial ports, not ${serial.length}`)
-  if (virtio.length > L.IRQ_VIRTIO.length) throw new ConfigError(`there is room for ${L.IRQ_VIRTIO.length} virtio devices, not ${virtio.length}`)
+  if (serial.length > L.PORT_COM.length)
+    throw new ConfigError(`there are ${L.PORT_COM.length} serial ports, not ${serial.length}`)
+  if (virtio.length > L.IRQ_VIRTIO.length)
+    throw new ConfigError(`there is room for ${L.IRQ_VIRTIO.length} virtio devices, not ${virtio.length}`)
 }
 
 function createVirtio(config: VirtioConfig, deps: PcDeps): VirtioDevice {

@@ -1,6 +1,6 @@
 /**
- * Runs the vCPU and serves its exits. KVM_RUN is called in slices, so that the host's event loop gets its turns; while the vCPU is halted the loop
- * sleeps until a timer, an interrupt or `stop`.
+ * Runs the vCPU and serves its exits. KVM_RUN is called in slices, so that the host's event loop gets its turns; while the vCPU
+ * is halted the loop sleeps until a timer, an interrupt or `stop`.
  */
 import {
   EINTR,
@@ -16,6 +16,7 @@ import {
   KVM_EXIT_SYSTEM_EVENT,
   KVM_SYSTEM_EVENT_RESET,
   KVM_SYSTEM_EVENT_SHUTDOWN,
+  KvmError,
   errnoName,
   type KvmVcpu,
 } from '@guestmode/kvm-abi'
@@ -89,7 +90,7 @@ export class RunLoop {
     this.#arm(sliceEnd)
     while (!this.#end) {
       this.#woken = false
-      const result = vcpu.run()
+      const result = this.#run()
       if (result === 0) {
         this.#exit()
         if (timers.stale) this.#arm(sliceEnd)
@@ -112,6 +113,16 @@ export class RunLoop {
     }
     this.#o.flush()
     return this.#end
+  }
+
+  /** As `vcpu.run`, with a failed request as its negative errno. */
+  #run(): number {
+    try {
+      return this.#o.vcpu.run()
+    } catch (error) {
+      if (error instanceof KvmError) return -error.errno
+      throw error
+    }
   }
 
   /** KVM_RUN shall return when the slice is over or a device's timer is due. */

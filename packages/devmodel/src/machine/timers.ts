@@ -1,6 +1,8 @@
 import type { TimedChip } from '@guestmode/chips'
 
-/** The board's chips that act by themselves. Whoever changes one of them calls `touch`, so that the deadline is looked up anew. */
+/**
+ * The board's chips that act by themselves. Whoever changes one of them calls `touch`, so that the deadline is looked up anew.
+ */
 export class Timers {
   readonly #chips: TimedChip[] = []
   #next: bigint | undefined

@@ -1,4 +1,7 @@
-/** Configuration space of a PCI function: 256 bytes with a mask of writable bits. [PCI Local Bus 3.0, 6.1 "Configuration Space Organization"] */
+/**
+ * Configuration space of a PCI function: 256 bytes with a mask of writable bits. [PCI Local Bus 3.0, 6.1 "Configuration Space
+ * Organization"]
+ */
 export class ConfigSpace {
   readonly bytes = new Uint8Array(256)
   readonly #writable = new Uint8Array(256)

@@ -1,6 +1,6 @@
 /**
- * 82371AB (PIIX4) as far as this board has it: function 0, the ISA bridge with its PIRQ routing registers, and function 3, power management,
- * its I/O base set as firmware would. [82371AB (PIIX4) 290562]
+ * 82371AB (PIIX4) as far as this board has it: function 0, the ISA bridge with its PIRQ routing registers, and function 3, power
+ * management, its I/O base set as firmware would. [82371AB (PIIX4) 290562]
  */
 import type { AcpiPm } from '@guestmode/chips'
 import type { PortDevice } from '../bus/port-bus.ts'

@@ -1,4 +1,14 @@
-import { EINTR, KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_REGS, KVM_SREGS, KvmRunView, VCPU_MMAP_SIZE, dataViewOf } from '@guestmode/kvm-abi'
+import {
+  EINTR,
+  KVM_EXIT_IO,
+  KVM_EXIT_MMIO,
+  KVM_REGS,
+  KVM_SREGS,
+  KvmError,
+  KvmRunView,
+  VCPU_MMAP_SIZE,
+  dataViewOf,
+} from '@guestmode/kvm-abi'
 import type { Halted, Kvm, KvmCpuidEntry2, KvmRegs, KvmSregs, KvmVcpu, KvmVm } from '@guestmode/kvm-abi'
 import type { Host } from '../backends/host.ts'
 import { FakeHostMemory } from './memory.ts'
@@ -44,7 +54,7 @@ export class FakeVcpu {
       return 0
     }
     this.#pending = step
-    if ('error' in step) return -step.error
+    if ('error' in step) throw new KvmError(step.error, 'KVM_RUN')
     if ('interrupted' in step) return -EINTR
     if ('halt' in step) {
       this.#halted = { wakeAt: step.halt }
@@ -54,7 +64,13 @@ export class FakeVcpu {
     else if ('store' in step) this.#mmio(step.store, true, step.bytes)
     else if ('load' in step) this.#mmio(step.load, false, new Array<number>(step.size).fill(0))
     else if ('outs' in step) this.#io(1, step.outs, 1, step.bytes)
-    else if ('out' in step) this.#io(1, step.out, step.size ?? 1, [0, 8, 16, 24].map((shift) => (step.value >>> shift) & 0xff))
+    else if ('out' in step)
+      this.#io(
+        1,
+        step.out,
+        step.size ?? 1,
+        [0, 8, 16, 24].map((shift) => (step.value >>> shift) & 0xff),
+      )
     else this.#io(0, step.in, step.size ?? 1, [0, 0, 0, 0])
     return 0
   }
@@ -68,16 +84,16 @@ export class FakeVcpu {
   }
 
   getRegs(): KvmRegs {
-    return structuredClone(this.regs)
+    return KVM_REGS.decode(KVM_REGS.encode(this.regs))
   }
   setRegs(regs: KvmRegs): void {
-    this.regs = structuredClone(regs)
+    this.regs = KVM_REGS.decode(KVM_REGS.encode(regs))
   }
   getSregs(): KvmSregs {
-    return structuredClone(this.sregs)
+    return KVM_SREGS.decode(KVM_SREGS.encode(this.sregs))
   }
   setSregs(sregs: KvmSregs): void {
-    this.sregs = structuredClone(sregs)
+    this.sregs = KVM_SREGS.decode(KVM_SREGS.encode(sregs))
   }
   setCpuid2(entries: readonly KvmCpuidEntry2[]): void {
     this.cpuid = entries
@@ -116,7 +132,10 @@ export class FakeKvm {
   readonly calls: string[] = []
   readonly regions: { slot: number; guestPhysAddr: bigint; memorySize: bigint }[] = []
   memory: FakeHostMemory | undefined
-  supported: KvmCpuidEntry2[] = [leaf(1, { eax: 0x6f1, ebx: 0xff000000, ecx: 0x80000000, edx: 0x07ffffff }), leaf(0x80000001, { edx: 0x20000000 })]
+  supported: KvmCpuidEntry2[] = [
+    leaf(1, { eax: 0x6f1, ebx: 0xff000000, ecx: 0x80000000, edx: 0x07ffffff }),
+    leaf(0x80000001, { edx: 0x20000000 }),
+  ]
   routing: readonly { gsi: number }[] = []
   pics = [KVM_PIC, KVM_PIC].map((pic) => ({ ...pic }))
 
@@ -172,7 +191,7 @@ export class FakeHost implements Host {
     after: (ns: bigint, callback: () => void) => {
       this.slept.push(ns)
       let live = true
-      queueMicrotask(() => {
+      void Promise.resolve().then(() => {
         if (!live) return
         this.time += ns
         callback()

@@ -35,13 +35,17 @@ export function bzImage(options: BzImageOptions = {}): Uint8Array {
   return image
 }
 
-export function elf(bits: 32 | 64, options: { entry: number; physical: number; bytes: Uint8Array; memorySize: number; machine?: number }): Uint8Array {
+export function elf(
+  bits: 32 | 64,
+  options: { entry: number; physical: number; bytes: Uint8Array; memorySize: number; machine?: number },
+): Uint8Array {
   const headerSize = bits === 64 ? 64 : 52
   const entrySize = bits === 64 ? 56 : 32
   const start = headerSize + entrySize
   const image = new Uint8Array(start + options.bytes.length)
   const view = new DataView(image.buffer)
-  const word = (at: number, value: number): void => (bits === 64 ? view.setBigUint64(at, BigInt(value), true) : view.setUint32(at, value, true))
+  const word = (at: number, value: number): void =>
+    bits === 64 ? view.setBigUint64(at, BigInt(value), true) : view.setUint32(at, value, true)
   image.set([0x7f, 0x45, 0x4c, 0x46, bits === 64 ? 2 : 1, 1, 1])
   view.setUint16(18, options.machine ?? (bits === 64 ? 62 : 3), true)
   word(24, options.entry)

@@ -49,7 +49,9 @@ export class VirtioMmio implements MmioDevice, VirtioBackplane {
       if (this.#status & DRIVER_OK) this.#raise(INTERRUPT_CONFIG)
     }
     const interrupt = (): void => this.#raise(INTERRUPT_USED)
-    this.#queues = options.device.queueSizes.map((maxSize) => new Virtqueue({ maxSize, memory: this.memory, onBroken, interrupt }))
+    this.#queues = options.device.queueSizes.map(
+      (maxSize) => new Virtqueue({ maxSize, memory: this.memory, onBroken, interrupt }),
+    )
     options.device.attach(this)
   }
 
@@ -94,7 +96,9 @@ export class VirtioMmio implements MmioDevice, VirtioBackplane {
       case 0x00c:
         return VENDOR
       case 0x010:
-        return this.#featureSelect.device > 1 ? 0 : Number(BigInt.asUintN(32, this.#offered >> BigInt(32 * this.#featureSelect.device)))
+        return this.#featureSelect.device > 1
+          ? 0
+          : Number(BigInt.asUintN(32, this.#offered >> BigInt(32 * this.#featureSelect.device)))
       case 0x034:
         return queue?.maxSize ?? 0
       case 0x044:

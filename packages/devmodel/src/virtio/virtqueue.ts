@@ -1,6 +1,7 @@
 /**
  * Split virtqueue, device side, with indirect descriptors.
- * The driver is not trusted: a ring that breaks the rules, or leaves RAM, is reported through `onBroken` once and yields nothing more.
+ * The driver is not trusted: a ring that breaks the rules, or leaves RAM, is reported through `onBroken` once and yields nothing
+ * more.
  * [VIRTIO 1.2, 2.7 "Split Virtqueues"]
  */
 import type { GuestMemory } from '../machine/guest-memory.ts'
