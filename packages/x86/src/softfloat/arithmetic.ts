@@ -104,7 +104,7 @@ export function divide(a: Num, b: Num, rule: NanRule): Outcome {
   const flags = denormalFlag(a, b)
   if (a.kind === Kind.infinity) return b.kind === Kind.infinity ? INVALID : done(infinity(sign), flags)
   if (b.kind === Kind.infinity) return done(zeroNum(sign), flags)
-  if (b.kind === Kind.zero) return a.kind === Kind.zero ? INVALID : done(infinity(sign), ZE | flags)
+  if (b.kind === Kind.zero) return a.kind === Kind.zero ? INVALID : done(infinity(sign), ZE)
   if (a.kind === Kind.zero) return done(zeroNum(sign), flags)
   // 200 more bits than the divisor has leave at least 130 of quotient, whatever the operands' normalization.
   const dividend = a.mag << 200n

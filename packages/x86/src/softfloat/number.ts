@@ -163,13 +163,17 @@ export function round(n: Num, format: Format, rounding: Rounding, masks: number,
   const exponent = full.q >> BigInt(format.p) === 0n ? top : top + 1
   const precision = full.inexact ? PE : 0
   if (exponent > format.emax) {
-    if (!(masks & OE)) return { value: finite(sign, full.q, lsb - format.adjust), flags: OE | precision, up: full.up }
+    if (!(masks & OE) && exponent - format.adjust <= format.emax) {
+      return { value: finite(sign, full.q, lsb - format.adjust), flags: OE | precision, up: full.up }
+    }
     const away = rounding === NEAREST || (rounding === DOWN && sign === 1) || (rounding === UP && sign === 0)
     const largest = finite(sign, (1n << BigInt(format.p)) - 1n, format.emax - format.p + 1)
     return { value: away ? infinity(sign) : largest, flags: OE | PE, up: away }
   }
   if (exponent >= format.emin) return { value: finite(sign, full.q, lsb), flags: precision, up: full.up }
-  if (!(masks & UE)) return { value: finite(sign, full.q, lsb + format.adjust), flags: UE | precision, up: full.up }
+  if (!(masks & UE) && exponent + format.adjust >= format.emin) {
+    return { value: finite(sign, full.q, lsb + format.adjust), flags: UE | precision, up: full.up }
+  }
   if (flush) return { value: zeroNum(sign), flags: UE | PE, up: false }
   const tinyLsb = format.emin - format.p + 1
   const tiny = cut(rounding, sign, mag, e, tinyLsb)

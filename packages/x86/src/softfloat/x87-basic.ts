@@ -91,11 +91,11 @@ export function orderOf(a: Num, b: Num, quiet: boolean): Order {
   return { order: compare(a, b), flags: a.denormal || b.denormal ? DE : 0 }
 }
 
-/** Compares ST(0) with the source; undefined when an unmasked exception leaves everything as it is. */
-function compared(fpu: X87, mant: bigint, word: number, quiet: boolean): Order | undefined {
-  if (fpu.isEmpty(0) || word & EMPTY) return fpu.underflow() ? { order: undefined, flags: 0 } : undefined
-  const result = orderOf(fpu.get(0), source(mant, word), quiet)
-  return fpu.raise(result.flags) ? result : undefined
+/** Compares ST(0) with the source. `settled` is false when an unmasked exception forbids the pops and the change of EFLAGS. */
+function compared(fpu: X87, mant: bigint, word: number, quiet: boolean): { order: Order['order']; settled: boolean } {
+  if (fpu.isEmpty(0) || word & EMPTY) return { order: undefined, settled: fpu.underflow() }
+  const { order, flags } = orderOf(fpu.get(0), source(mant, word), quiet)
+  return { order, settled: fpu.raise(flags) }
 }
 
 const conditionOf = (order: Order['order']): number =>
@@ -108,8 +108,8 @@ export const eflagsOf = (order: Order['order']): bigint =>
 const fcom: FpuMicrocode = (m, [mant, word, mode]) => {
   const fpu = new X87(m)
   const result = compared(fpu, mant!, Number(word), (mode! & 1n) !== 0n)
-  if (!result) return
   fpu.condition(conditionOf(result.order))
+  if (!result.settled) return
   for (let pops = Number(mode! >> 1n); pops > 0; pops--) fpu.pop()
 }
 
@@ -117,7 +117,7 @@ const fcom: FpuMicrocode = (m, [mant, word, mode]) => {
 const fcomi: FpuMicrocode = (m, [mant, word, mode]) => {
   const fpu = new X87(m)
   const result = compared(fpu, mant!, Number(word), (mode! & 1n) !== 0n)
-  if (!result) return [0n, 0n]
+  if (!result.settled) return [0n, 0n]
   if (mode! >> 1n) fpu.pop()
   return [1n, eflagsOf(result.order)]
 }
@@ -143,7 +143,8 @@ const fld: FpuMicrocode = (m, [mant, wordArg]) => {
       fpu.down()
       return fpu.set(0, quieted(value))
     }
-    if (value.denormal && !fpu.raise(DE)) return
+    // Even unmasked, DE does not keep the number from being pushed.
+    if (value.denormal) fpu.raise(DE)
   }
   fpu.down()
   fpu.setRaw(0, mant!, word & 0xffff)
@@ -161,9 +162,10 @@ const store =
       return fpu.raise(flags) ? [1n, pack(value)] : [0n, 0n]
     }
     const r = round(a, format, fpu.rounding, fpu.masks)
-    fpu.setC1(r.up)
-    fpu.raise(r.flags)
-    if (r.flags & ~PE & ~fpu.masks) return [0n, 0n]
+    const unmasked = r.flags & ~PE & ~fpu.masks
+    fpu.setC1(r.up && !unmasked)
+    fpu.raise(unmasked || r.flags)
+    if (unmasked) return [0n, 0n]
     return [1n, pack(r.value)]
   }
 

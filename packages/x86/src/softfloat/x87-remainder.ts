@@ -6,9 +6,12 @@ import { integer, C0, C1, C2, C3, X87 } from './x87.ts'
 
 const invalid = { value: INDEFINITE, flags: IE }
 
-/** NaNs, unsupported encodings and DE of a two-operand instruction on ST(0) and ST(1). */
-function twoOperands(fpu: X87, f: (a: Num, b: Num) => { value: Num; flags: number }): void {
-  if (fpu.isEmpty(0) || fpu.isEmpty(1)) return void fpu.underflow(0)
+/** NaNs, unsupported encodings and DE of a two-operand instruction on ST(0) and ST(1). False when nothing was stored. */
+function twoOperands(fpu: X87, f: (a: Num, b: Num) => { value: Num; flags: number }): boolean {
+  if (fpu.isEmpty(0) || fpu.isEmpty(1)) {
+    fpu.underflow(0)
+    return false
+  }
   const a = fpu.get(0)
   const b = fpu.get(1)
   let outcome: { value: Num; flags: number }
@@ -24,6 +27,7 @@ function twoOperands(fpu: X87, f: (a: Num, b: Num) => { value: Num; flags: numbe
   }
   const value = fpu.finish(outcome)
   if (value) fpu.set(0, value)
+  return value !== undefined
 }
 
 /** FPREM truncates the quotient, FPREM1 rounds it to nearest even. Exponents that differ by 64 or more are reduced in steps. */
@@ -31,10 +35,11 @@ const remainder =
   (nearest: boolean): FpuMicrocode =>
   (m) => {
     const fpu = new X87(m)
-    fpu.condition(0)
-    let conditions = 0
-    twoOperands(fpu, (a, b) => {
+    fpu.m.state.fpStatus &= ~C2
+    let conditions: number | undefined
+    const stored = twoOperands(fpu, (a, b) => {
       if (a.kind === Kind.infinity || b.kind === Kind.zero) return invalid
+      conditions = 0
       if (a.kind === Kind.zero || b.kind === Kind.infinity) return { value: a, flags: 0 }
       const difference = topOf(a.mag, a.e) - topOf(b.mag, b.e)
       if (difference < -1) return { value: a, flags: 0 }
@@ -62,13 +67,14 @@ const remainder =
       conditions = (q & 1n ? C1 : 0) | (q & 2n ? C3 : 0) | (q & 4n ? C0 : 0)
       return { value: rest === 0n ? zeroNum(a.sign) : finite(sign, rest, e), flags: 0 }
     })
+    if (conditions === undefined || !stored) return
     fpu.condition(conditions & ~C1)
     if (conditions & C1) fpu.setC1(true)
   }
 
 /** ST(0) * 2^trunc(ST(1)). */
 const fscale: FpuMicrocode = (m) =>
-  twoOperands(new X87(m), (a, b) => {
+  void twoOperands(new X87(m), (a, b) => {
     if (b.kind === Kind.infinity) {
       if (b.sign) return a.kind === Kind.infinity ? invalid : { value: zeroNum(a.sign), flags: 0 }
       return a.kind === Kind.zero ? invalid : { value: infinity(a.sign), flags: 0 }

@@ -1,7 +1,23 @@
 import { compare, x87Nan } from './arithmetic.ts'
 import { arctangent, cosine, expm1, FRACTION, LN2, log1p, ONE, PI, sine, toFixed, topOf } from './elementary.ts'
 import type { FpuMicrocode, FpuMicrocodeTable } from './machine.ts'
-import { bitLength, DE, finite, IE, INDEFINITE, infinity, isNan, Kind, quieted, ZE, zeroNum, type Num } from './number.ts'
+import {
+  bitLength,
+  DE,
+  finite,
+  IE,
+  INDEFINITE,
+  infinity,
+  isNan,
+  Kind,
+  EXTENDED,
+  NEAREST,
+  PE,
+  quieted,
+  ZE,
+  zeroNum,
+  type Num,
+} from './number.ts'
 import { onTop } from './x87-basic.ts'
 import { C2, X87 } from './x87.ts'
 
@@ -47,7 +63,7 @@ function reduce(a: Num): Reduced {
   return { rest: finite(negative ? 1 : 0, rest < 0n ? -rest : rest, e), quadrant: a.sign ? (4 - quadrant) & 3 : quadrant }
 }
 
-const TINY = -80
+const TINY = -69
 const flip = (n: Num): Num => ({ ...n, sign: (n.sign ^ 1) as 0 | 1 })
 
 function sineOf({ rest }: Reduced): Num {
@@ -98,8 +114,12 @@ function trigonometric(results: (a: Num) => readonly [Num] | readonly [Num, Num]
       if (a.denormal && !fpu.raise(DE)) return
     }
     const [first, second] = results(a)
-    const top = second && fpu.finish({ value: second, flags: 0 })
-    const value = fpu.finish({ value: first, flags: 0 })
+    // Processors give sin x = x for small x, whatever RC says.
+    const small = a.kind === Kind.finite && topOf(a.mag, a.e) < TINY
+    const rounding = small ? NEAREST : fpu.rounding
+    const top = second && fpu.finish({ value: second, flags: 0 }, EXTENDED, rounding)
+    const value = fpu.finish({ value: first, flags: 0 }, EXTENDED, rounding)
+    if (small) fpu.setC1(false)
     fpu.set(0, value!)
     if (!top) return
     fpu.down()
@@ -128,7 +148,10 @@ const f2xm1 = onTop((a, fpu) => {
   if (a.kind === Kind.infinity) return a.sign ? finite(1, 1n, 0) : a
   if (a.kind === Kind.zero) return a
   const top = topOf(a.mag, a.e)
-  if (top >= 0) return compare({ ...a, sign: 0 }, ONE_NUM) === 0 ? half(a) : a
+  if (top >= 0) {
+    fpu.raise(PE)
+    return compare({ ...a, sign: 0 }, ONE_NUM) === 0 ? half(a) : a
+  }
   const flags = a.denormal ? DE : 0
   if (top < TINY) return fpu.finish({ value: inexact(a.sign, (a.mag * LN2) >> (F - 128n), a.e - 128), flags })
   const x = (toFixed(a.mag, a.e + 64) * LN2) >> (F + 64n)
@@ -153,10 +176,12 @@ function toSecond(f: (x: Num, y: Num) => { value: Num; flags: number }): FpuMicr
       outcome = { value: x87Nan(y, x), flags: x.kind === Kind.signaling || y.kind === Kind.signaling ? IE : 0 }
     } else {
       outcome = f(x, y)
-      if (!(outcome.flags & IE) && (x.denormal || y.denormal)) outcome = { value: outcome.value, flags: outcome.flags | DE }
+      if (!(outcome.flags & (IE | ZE)) && (x.denormal || y.denormal))
+        outcome = { value: outcome.value, flags: outcome.flags | DE }
     }
-    const value = fpu.finish(outcome)
+    const value = fpu.finish({ value: outcome.value, flags: outcome.flags & ~PE })
     if (!value) return
+    fpu.raise(outcome.flags & PE)
     fpu.set(1, value)
     fpu.pop()
   }
@@ -195,7 +220,7 @@ const fyl2x = toSecond((x, y) => {
   const { log, exact } = log2(x.mag, x.e)
   if (!exact) return { value: times(y, log), flags: 0 }
   const k = log >> F
-  return { value: finite((y.sign ^ (k < 0n ? 1 : 0)) as 0 | 1, y.mag * (k < 0n ? -k : k), y.e), flags: 0 }
+  return { value: finite((y.sign ^ (k < 0n ? 1 : 0)) as 0 | 1, y.mag * (k < 0n ? -k : k), y.e), flags: PE }
 })
 
 const fyl2xp1 = toSecond((x, y) => {
@@ -207,7 +232,8 @@ const fyl2xp1 = toSecond((x, y) => {
   const top = topOf(x.mag, x.e)
   if (top < -120) return { value: finite(sign, ((((x.mag * y.mag) << 128n) << F) / LN2) | 1n, x.e + y.e - 128), flags: 0 }
   const fixedX = toFixed(x.mag, x.e)
-  if (x.sign && fixedX >= ONE) return invalid
+  // Outside its domain the instruction gives the operand back.
+  if (x.sign && fixedX >= ONE) return { value: x, flags: PE }
   if (top >= -1) {
     const sum = x.sign ? ONE - fixedX : ONE + fixedX
     return { value: times(y, log2(sum, -FRACTION).log), flags: 0 }

@@ -119,10 +119,10 @@ export class X87 {
   }
 
   /** Rounds to an extended format by the control word, with all exceptions; undefined when one forbids the result. */
-  finish(outcome: Outcome, format: Format = EXTENDED): Num | undefined {
+  finish(outcome: Outcome, format: Format = EXTENDED, rounding = this.rounding): Num | undefined {
     if (!this.raise(outcome.flags)) return undefined
     if (outcome.value.kind !== Kind.finite) return outcome.value
-    const r = round(outcome.value, format, this.rounding, this.masks)
+    const r = round(outcome.value, format, rounding, this.masks)
     this.setC1(r.up)
     this.raise(r.flags)
     return r.value

@@ -59,6 +59,7 @@ const free =
     s.requireFpu('x87')
     const register = physical(s, c32(s, stNumber(operand!)))
     s.set('fpEmpty', s.or(s.get('fpEmpty'), s.shl(c32(s, 1), register)))
+    clearC1(s)
     if (popping) pop(s)
   }
 

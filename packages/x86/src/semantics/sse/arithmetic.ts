@@ -154,7 +154,8 @@ export const floats: readonly Float[] = ['f32', 'f64']
 const suffix = (f: Float): string => (f === 'f32' ? 'S' : 'D')
 
 /** A scalar source in the low bits of an operand. */
-export const readScalar = (s: Builder, f: Float, operand: StagedOperand): Val => fromBits(s, f, s.read(low(s, operand, bitsWidth(f))))
+export const readScalar = (s: Builder, f: Float, operand: StagedOperand): Val =>
+  fromBits(s, f, s.read(low(s, operand, bitsWidth(f))))
 export const writeScalar = (s: Builder, f: Float, operand: StagedOperand, value: Val): void =>
   s.write(low(s, operand, bitsWidth(f)), toBits(s, f, value))
 

@@ -18,7 +18,7 @@ import {
   unsoundLanes,
   type Float,
 } from './fast-path.ts'
-import { isMmx, lift, lo64, low, readAligned, truth, u32, whole, writeMmx, zero } from './operand.ts'
+import { enterMmx, isMmx, lift, lo64, low, readAligned, truth, u32, whole, writeMmx, zero } from './operand.ts'
 
 const yes = (s: Builder): Val => s.const(1, 1)
 
@@ -112,7 +112,9 @@ function packedConversion(name: string, fast: Fast, truncates = false): Subrouti
     body: (s, a) => {
       const { result, plain, exact } = fast(s, a!)
       const r = s.local(result)
-      s.if(s.not((truncates ? fastTruncation : fastEnough)(s, plain, exact)), () => r.set(vectorMicrocode(s, `sse.${name}`, a!, a!)))
+      s.if(s.not((truncates ? fastTruncation : fastEnough)(s, plain, exact)), () =>
+        r.set(vectorMicrocode(s, `sse.${name}`, a!, a!)),
+      )
       return [r.get()]
     },
   }
@@ -202,6 +204,8 @@ const toMmx =
     s.requireFpu('mmx')
     const half = src!.kind === 'mem' && src!.width === 64
     const a = half ? lift(s, s.read(src!)) : readAligned(s, src!)
+    // The x87 state changes even when the conversion faults.
+    enterMmx(s)
     const [r] = s.call(sub, a)
     writeMmx(s, dst!, lo64(s, r!))
   }
@@ -212,20 +216,16 @@ const integersToDoubles: Semantic = (s, dst, src) => {
   s.requireFpu(mmx ? 'mmx' : 'sse')
   const value = s.read(low(s, src!, 64))
   s.write(whole(s, dst!), s.op('f64x2.convert_low_i32x4_s', lift(s, value)))
-  if (mmx) enter(s)
+  if (mmx) enterMmx(s)
 }
 
 const CVTPI2PS: Semantic = (s, dst, src) => {
   const mmx = isMmx(src!)
   s.requireFpu('mmx')
-  const [r] = s.call(PI2PS, lift(s, s.read(low(s, src!, 64))))
+  const value = lift(s, s.read(low(s, src!, 64)))
+  if (mmx) enterMmx(s)
+  const [r] = s.call(PI2PS, value)
   s.write(low(s, dst!, 64), lo64(s, r!))
-  if (mmx) enter(s)
-}
-
-function enter(s: Builder): void {
-  s.set('fpTop', u32(s, 0))
-  s.set('fpEmpty', u32(s, 0))
 }
 
 const subs = {

@@ -17,8 +17,10 @@ const fractionBits = (f: Float): number => (f === 'f32' ? 23 : 52)
 const minimum = (f: Float): bigint => 2n << BigInt(fractionBits(f))
 const infinite = (f: Float): bigint => (f === 'f32' ? 0xffn << 24n : 0x7ffn << 53n)
 
-export const toBits = (s: Builder, f: Float, value: Val): Val => s.op(f === 'f32' ? 'i32.reinterpret_f32' : 'i64.reinterpret_f64', value)
-export const fromBits = (s: Builder, f: Float, bits: Val): Val => s.op(f === 'f32' ? 'f32.reinterpret_i32' : 'f64.reinterpret_i64', bits)
+export const toBits = (s: Builder, f: Float, value: Val): Val =>
+  s.op(f === 'f32' ? 'i32.reinterpret_f32' : 'i64.reinterpret_f64', value)
+export const fromBits = (s: Builder, f: Float, bits: Val): Val =>
+  s.op(f === 'f32' ? 'f32.reinterpret_i32' : 'f64.reinterpret_i64', bits)
 
 /** The bits without the sign, shifted left by one: comparable as unsigned integers. */
 export const magnitude = (s: Builder, f: Float, value: Val): Val => s.shl(toBits(s, f, value), s.const(bitsWidth(f), 1))

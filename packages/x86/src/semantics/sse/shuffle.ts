@@ -139,10 +139,11 @@ function insertLane(s: Builder, v: Val, value: Val, imm: Val, size: 1 | 2 | 4 | 
 /** Truncates or keeps a 64-bit value for a destination of another width. */
 const narrowed = (s: Builder, value: Val, width: number): Val => (width === 64 ? value : s.trunc(value, width as 8 | 16 | 32))
 
-/** PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS: zero-extended into a register. */
+/** PEXTRB, PEXTRW, PEXTRD (PEXTRQ with a 64-bit operand), EXTRACTPS: zero-extended into a register. */
 const extract =
-  (size: 1 | 2 | 4 | 8): Semantic =>
+  (least: 1 | 2 | 4): Semantic =>
   (s, dst, src, imm) => {
+    const size = least === 4 && dst!.width === 64 ? 8 : least
     const mmx = isMmx(src!)
     s.requireFpu(mmx ? 'mmx' : 'sse')
     const vector = s.read(whole(s, src!))
@@ -154,10 +155,11 @@ const extract =
     if (mmx) enterMmx(s)
   }
 
-/** PINSRB, PINSRW, PINSRD, PINSRQ. */
+/** PINSRB, PINSRW, PINSRD (PINSRQ with a 64-bit operand). */
 const insert =
-  (size: 1 | 2 | 4 | 8): Semantic =>
+  (least: 1 | 2 | 4): Semantic =>
   (s, dst, src, imm) => {
+    const size = least === 4 && src!.width === 64 ? 8 : least
     const mmx = isMmx(dst!)
     s.requireFpu(mmx ? 'mmx' : 'sse')
     const value = s.zext(s.read(src!.kind === 'mem' ? low(s, src!, (size * 8) as 8 | 16 | 32 | 64) : src!), 64)
@@ -200,12 +202,10 @@ export const shuffleSemantics: SemanticTable = {
   PEXTRB: extract(1),
   PEXTRW: extract(2),
   PEXTRD: extract(4),
-  PEXTRQ: extract(8),
   EXTRACTPS: extract(4),
   PINSRB: insert(1),
   PINSRW: insert(2),
   PINSRD: insert(4),
-  PINSRQ: insert(8),
   MASKMOVQ: maskMove(8),
   MASKMOVDQU: maskMove(16),
 }
