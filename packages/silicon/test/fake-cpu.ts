@@ -126,7 +126,8 @@ export class FakeCpu implements Cpu {
     if (!result.ok) throw new Error(`${hex}: ${result.reason}`)
     const { insn } = result
     const linear = width === 64 ? this.state.rip : this.state.segBase.get(1) + this.state.rip
-    if (linear + 16n < BigInt(this.mem.physSize)) bytes.forEach((byte, i) => (this.mem.u8[this.mem.physBase + Number(linear) + i] = byte))
+    if (linear + 16n < BigInt(this.mem.physSize))
+      bytes.forEach((byte, i) => (this.mem.u8[this.mem.physBase + Number(linear) + i] = byte))
     this.nextRip = this.state.rip + BigInt(insn.length)
     try {
       microcode[insn.mnemonic]!(this, insn)
@@ -187,6 +188,7 @@ export function protectedMode(cpl: 0 | 3 = 0): FakeCpu {
   loadSegment(cpu, 6, 0, 0, 0, 0x10000)
   cpu.poke(TSS + 4, 4, STACK0)
   cpu.poke(TSS + 8, 4, sel.data0)
+  cpu.poke(TSS + 0x66, 2, 0x68)
   state.cpl = cpl
   state.codeWidth = 32
   state.stackWidth = 32

@@ -1,5 +1,19 @@
 import { describe, expect, test } from 'vitest'
-import { CODE, IDT, idtGate, idtGate64, longMode, protectedMode, realMode, sel, STACK0, STACK3, TSS, virtual8086, type FakeCpu } from '../../test/fake-cpu.ts'
+import {
+  CODE,
+  IDT,
+  idtGate,
+  idtGate64,
+  longMode,
+  protectedMode,
+  realMode,
+  sel,
+  STACK0,
+  STACK3,
+  TSS,
+  virtual8086,
+  type FakeCpu,
+} from '../../test/fake-cpu.ts'
 import { EventKind, GuestFault, VmExit, type CpuEvent } from '../cpu/events.ts'
 import type { NonRoot } from '../cpu/non-root.ts'
 import { deliverEvent, raise, readFlags, writeFlags } from './index.ts'
@@ -113,7 +127,10 @@ describe('protected mode', () => {
       const cpu = protectedMode()
       spoil(cpu)
       const caught: GuestFault[] = []
-      cpu.nonRoot = { exception: (fault: GuestFault) => void caught.push(fault), tripleFault: () => undefined } as unknown as NonRoot
+      cpu.nonRoot = {
+        exception: (fault: GuestFault) => void caught.push(fault),
+        tripleFault: () => undefined,
+      } as unknown as NonRoot
       deliverEvent(cpu, event)
       expect([caught[0]!.vector, caught[0]!.errorCode]).toEqual([vector, errorCode | ext])
     }
@@ -132,7 +149,10 @@ describe('protected mode', () => {
     idtGate(cpu, 0x20, sel.code0, 0x100, 0x8e)
     spoil(cpu)
     const caught: GuestFault[] = []
-    cpu.nonRoot = { exception: (fault: GuestFault) => void caught.push(fault), tripleFault: () => undefined } as unknown as NonRoot
+    cpu.nonRoot = {
+      exception: (fault: GuestFault) => void caught.push(fault),
+      tripleFault: () => undefined,
+    } as unknown as NonRoot
     deliverEvent(cpu, interrupt(0x20))
     expect([caught[0]!.vector, caught[0]!.errorCode]).toEqual([vector, errorCode])
   })
@@ -178,7 +198,10 @@ describe('64-bit mode', () => {
       idtGate64(cpu, 0x20, sel.code64, 0x100, 0x8e)
       spoil(cpu)
       const caught: GuestFault[] = []
-      cpu.nonRoot = { exception: (fault: GuestFault) => void caught.push(fault), tripleFault: () => undefined } as unknown as NonRoot
+      cpu.nonRoot = {
+        exception: (fault: GuestFault) => void caught.push(fault),
+        tripleFault: () => undefined,
+      } as unknown as NonRoot
       deliverEvent(cpu, interrupt(0x20))
       expect([caught[0]!.vector, caught[0]!.errorCode]).toEqual([vector, errorCode])
     }

@@ -1,6 +1,6 @@
 import { AR_DB, AR_DPL_SHIFT, AR_G, AR_AVL, AR_P, AR_S, AR_UNUSABLE, Exception, SEG_CS, SEG_FS, SEG_SS } from '@guestmode/x86'
 import type { Cpu } from '../cpu/cpu.ts'
-import type { Descriptor} from './descriptor.ts';
+import type { Descriptor } from './descriptor.ts'
 import { isNull, markAccessed, readDescriptor } from './descriptor.ts'
 import { gp, np, selectorCode, ss } from './faults.ts'
 import { isVirtual8086 } from './flags.ts'
