@@ -33,8 +33,10 @@ describe('module writer', () => {
     })
     module.element(0, functions)
     module.export('sum', 'func', functions[0]!)
-    const { sum } = new WebAssembly.Instance(new WebAssembly.Module(module.encode())).exports as { sum: (n: number, acc: number) => number }
-    expect(sum(1_000_000, 0)).toBe((1_000_000 * 1_000_001 / 2) | 0)
+    const { sum } = new WebAssembly.Instance(new WebAssembly.Module(module.encode())).exports as {
+      sum: (n: number, acc: number) => number
+    }
+    expect(sum(1_000_000, 0)).toBe(((1_000_000 * 1_000_001) / 2) | 0)
   })
 
   test('an unknown operator is refused', () => {

@@ -24,6 +24,12 @@ export interface NonRoot {
   delivering: CpuEvent | undefined
   /** Added to RDTSC, RDTSCP and reads of IA32_TIME_STAMP_COUNTER. */
   readonly tscOffset: bigint
+  /** Something waits for an instruction boundary (interrupt or NMI window, preemption timer, monitor trap flag). */
+  readonly watching: boolean
+  /** Each instruction is followed by a boundary (monitor trap flag). */
+  readonly singleStep: boolean
+  /** Called by the engine at instruction boundaries while `watching`: at entry and after each microcoded instruction. Throws VmExit when its condition holds. */
+  boundary(): void
   readonly unrestrictedGuest: boolean
   readonly ept: boolean
 }

@@ -9,6 +9,7 @@ const wasmPage = 65536
 export class MachineMemory {
   readonly memory: WasmMemory
   readonly physBase: number
+  readonly shared: boolean
   u8!: Uint8Array
   u16!: Uint16Array
   u32!: Uint32Array
@@ -21,6 +22,7 @@ export class MachineMemory {
   /** `privateBytes`: size of the processors' part. Throws RangeError when the host has no room. */
   constructor(privateBytes: number, physBytes: number, options: { shared?: boolean } = {}) {
     this.physBase = Math.ceil(privateBytes / wasmPage) * wasmPage
+    this.shared = options.shared ?? false
     const pages = this.physBase / wasmPage + Math.ceil(physBytes / wasmPage)
     this.memory = new WebAssembly.Memory(
       options.shared ? { initial: pages, maximum: wasmPage, shared: true } : { initial: pages, maximum: wasmPage },

@@ -174,6 +174,10 @@ export class Evaluator extends IntegerArithmetic implements Builder {
     return new Value(64, this.end)
   }
 
+  checkTarget(target: Val): void {
+    checkTarget(this.state, bitsOf(target))
+  }
+
   jump(target: Val): void {
     const to = bitsOf(target)
     checkTarget(this.state, to)

@@ -173,6 +173,8 @@ export interface Builder {
   // Instruction flow.
   /** RIP of the next instruction, width 64. */
   nextIp(): Val
+  /** Raises #GP(0) when `target` can't be RIP (64-bit code: not canonical); before an instruction that jumps there changes anything. */
+  checkTarget(target: Val): void
   /** Ends the instruction by a near transfer to `target` (any width; masked to the operand size by the caller). Must be last, may stand in a branch. */
   jump(target: Val): void
   /** Near transfer to the target of a relative operand (known per instruction): may be chained directly. */

@@ -1,15 +1,20 @@
 import { GPR, type Builder, type Semantic, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import { moveStackPointer } from './stack-pointer.ts'
+import { moveStackPointer, topOfStack } from './stack-pointer.ts'
 import { unsignedTo } from './width.ts'
 
 const JCC: Semantic = (s, target) => {
   s.if(s.flags.condition(s.cc), () => s.jumpRelative(target))
 }
 
+function jumpTo(s: Builder, target: Val): void {
+  s.checkTarget(target)
+  s.jump(target)
+}
+
 const JMP: Semantic = (s, target) => {
   if (target.kind === 'rel') s.jumpRelative(target)
-  else s.jump(s.read(target))
+  else jumpTo(s, s.read(target))
 }
 
 const CALL: Semantic = (s, target) => {
@@ -20,12 +25,15 @@ const CALL: Semantic = (s, target) => {
     return
   }
   const destination = s.read(target)
+  s.checkTarget(destination)
   s.push(back)
   s.jump(destination)
 }
 
 const RET: Semantic = (s, release) => {
-  const target = s.pop(s.operandSize)
+  const target = topOfStack(s, s.operandSize)
+  s.checkTarget(target)
+  moveStackPointer(s, s.const(32, s.operandSize / 8))
   if (release !== undefined) moveStackPointer(s, unsignedTo(s, s.read(release), 32))
   s.jump(target)
 }
