@@ -48,6 +48,14 @@ test('a late owner gets one edge and the number of those it missed', () => {
   expect(pit.missedTicks).toBe(4)
 })
 
+test('periods too short to follow are merged', () => {
+  const { clock, pit, edges } = board()
+  program(pit, 0, 2, 2)
+  clock.advance(1_000_000n, pit)
+  expect(edges()).toBeLessThanOrEqual(6)
+  expect(edges() + pit.missedTicks).toBeGreaterThan(590)
+})
+
 test('mode 0: low until terminal count, then high for good', () => {
   const { clock, pit } = board()
   program(pit, 2, 0, 1000)

@@ -8,6 +8,9 @@ export interface TscConverter {
   nsAtTsc(tsc: bigint): bigint
 }
 
+/** Shortest period that is kept: a guest shall not keep its owner busy with interrupts alone (as KVM's min_timer_period_us). */
+const MIN_PERIOD_NS = 200_000n
+
 export class LapicTimer {
   initialCount = 0
   /** Nanoseconds per decrement: bus period times divide value. */
@@ -73,14 +76,15 @@ export class LapicTimer {
   currentCount(): number {
     if (this.#deadline === undefined || this.#tscDeadline || !this.initialCount) return 0
     const left = this.#deadline - this.#clock.now()
-    return left <= 0n ? 0 : Number((left + this.#tickNs - 1n) / this.#tickNs)
+    return left <= 0n ? 0 : Math.min(Number((left + this.#tickNs - 1n) / this.#tickNs), this.initialCount)
   }
 
   /** True when the timer has expired by `now`. A periodic timer that is several periods late expires once. */
   expire(now: bigint, mode: number): boolean {
     if (this.#deadline === undefined || now < this.#deadline) return false
     if (mode === TIMER_PERIODIC) {
-      const period = BigInt(this.initialCount) * this.#tickNs
+      const count = BigInt(this.initialCount) * this.#tickNs
+      const period = count > MIN_PERIOD_NS ? count : MIN_PERIOD_NS
       this.#deadline += period * ((now - this.#deadline) / period + 1n)
     } else {
       this.#deadline = undefined

@@ -115,6 +115,15 @@ test('periodic timer goes on and merges what came late', () => {
   expect((lapic.nextEvent() ?? 0n) - clock.now()).toBe(700_000n)
 })
 
+test('a period that is too short is stretched', () => {
+  const { lapic, clock } = enabled()
+  lapic.write(R.APIC_LVT_TIMER, 0x200ec)
+  lapic.write(R.APIC_INITIAL_COUNT, 1)
+  lapic.advance(clock.now() + 10n)
+  expect((lapic.nextEvent() ?? 0n) - clock.now()).toBeGreaterThanOrEqual(200_000n)
+  expect(lapic.read(R.APIC_CURRENT_COUNT)).toBe(1)
+})
+
 test('TSC deadline', () => {
   const { lapic, clock } = enabled()
   lapic.write(R.APIC_LVT_TIMER, 0x400ec)

@@ -3,7 +3,7 @@ import type { CharBackend } from '../backends/char.ts'
 import { FakeHost, FakeKvm, type Guest } from '../testing/fake-kvm.ts'
 import { bzImage } from '../testing/kernels.ts'
 import * as L from './layout.ts'
-import { createPc, type Pc, type PcConfig } from './pc.ts'
+import { createPc, type Pc, type PcConfig, type PcDeps } from './pc.ts'
 import type { VmEnd } from './vm-end.ts'
 
 class Terminal implements CharBackend {
@@ -11,6 +11,17 @@ class Terminal implements CharBackend {
   onReceive?: (bytes: Uint8Array) => number
   write(bytes: Uint8Array): void {
     this.output += String.fromCharCode(...bytes)
+  }
+}
+
+function depsOf(fake: FakeKvm, host: FakeHost): PcDeps {
+  return {
+    kvm: fake.kvm,
+    clock: host.clock,
+    loop: host.loop,
+    random: (bytes) => host.random(bytes),
+    unixTime: () => host.unixTime(),
+    log: (message) => host.log(message),
   }
 }
 
@@ -25,15 +36,7 @@ function boot(
     boot: { kind: 'linux', image: bzImage(), commandLine: 'console=ttyS0' },
     ...config,
   }
-  const deps = {
-    kvm: fake.kvm,
-    clock: host.clock,
-    loop: host.loop,
-    random: (bytes: Uint8Array) => host.random(bytes),
-    unixTime: () => host.unixTime(),
-    log: (message: string) => host.log(message),
-  }
-  const pc = createPc(full, deps)
+  const pc = createPc(full, depsOf(fake, host))
   return { pc, host, fake, run: () => pc.run() }
 }
 
@@ -55,6 +58,7 @@ test('the VM is set up as real VMMs do', () => {
   ])
   expect(fake.vcpu.cpuid[0]?.ebx).toBe(0x00010000)
   expect(fake.vcpu.regs.rip).toBe(0x1000200n)
+  expect([0x200, 0x201, 0x2ff].map((index) => fake.vcpu.msrs.get(index))).toEqual([0xc0000000n, 0xfc0000800n, 0x806n])
 })
 
 test('serial output comes out, in one piece, and the exit tells the status', async () => {
@@ -241,6 +245,13 @@ test.each([
   [{ virtio: Array(7).fill({ kind: 'rng' }) }, /room for 6 virtio devices/],
 ] as unknown as [Partial<PcConfig>, RegExp][])('bad configuration %# says what to change', (config, message) => {
   expect(() => boot((function* (): Guest {})(), config)).toThrow(message)
+})
+
+test('a machine that cannot be built gives its VM back', () => {
+  const fake = new FakeKvm((function* (): Guest {})())
+  const boot = { kind: 'linux', image: new Uint8Array(1), commandLine: '' } as const
+  expect(() => createPc({ memory: 4 * L.MIB, boot }, depsOf(fake, new FakeHost()))).toThrow(/not a kernel/)
+  expect(fake.calls.at(-1)).toBe('close')
 })
 
 test('a CPU without long mode takes the 32-bit entry', () => {

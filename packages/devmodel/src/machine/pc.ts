@@ -23,6 +23,7 @@ import { BIOS_TRAP_PORTS, BiosTraps, installBios, loadBootSector } from '../fw/b
 import type { BootConfig, BootEntry } from '../fw/boot-config.ts'
 import { loadLinux, loadRaw } from '../fw/linux.ts'
 import { mpTables } from '../fw/mptable.ts'
+import { setFirmwareMsrs } from '../fw/msrs.ts'
 import { loadMultiboot } from '../fw/multiboot.ts'
 import { mib } from '../fw/place.ts'
 import { CmosPorts, storeMemorySizes } from '../isa/cmos.ts'
@@ -77,14 +78,14 @@ export class Pc {
   readonly #timers = new Timers()
   readonly #serial: SerialPort[] = []
 
-  constructor(config: PcConfig, deps: PcDeps) {
-    checkConfig(config)
-    this.vm = deps.kvm.createVm()
+  constructor(vm: KvmVm, config: PcConfig, deps: PcDeps) {
+    this.vm = vm
     this.memory = this.#createMemory(config.memory)
     this.#createIrqchip()
     this.vcpu = this.vm.createVcpu(0)
     const cpuid = guestCpuid(deps.kvm.getSupportedCpuid(), config.cpu)
     this.vcpu.setCpuid2(cpuid)
+    setFirmwareMsrs(this.vcpu)
     this.#loop = new RunLoop({
       vcpu: this.vcpu,
       ports: this.ports,
@@ -269,8 +270,16 @@ export class Pc {
   }
 }
 
+/** Builds the board in a new VM and loads the guest. */
 export function createPc(config: PcConfig, deps: PcDeps): Pc {
-  return new Pc(config, deps)
+  checkConfig(config)
+  const vm = deps.kvm.createVm()
+  try {
+    return new Pc(vm, config, deps)
+  } catch (error) {
+    vm.close()
+    throw error
+  }
 }
 
 function checkConfig(config: PcConfig): void {

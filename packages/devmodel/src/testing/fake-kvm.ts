@@ -34,6 +34,7 @@ export class FakeVcpu {
   regs = KVM_REGS.decode(KVM_REGS.allocate())
   sregs = KVM_SREGS.decode(KVM_SREGS.allocate())
   cpuid: readonly KvmCpuidEntry2[] = []
+  readonly msrs = new Map<number, bigint>()
   kicks = 0
   runs = 0
   readonly #guest: Guest
@@ -97,6 +98,10 @@ export class FakeVcpu {
   }
   setCpuid2(entries: readonly KvmCpuidEntry2[]): void {
     this.cpuid = entries
+  }
+  setMsrs(entries: readonly { index: number; data: bigint }[]): number {
+    for (const { index, data } of entries) this.msrs.set(index, data)
+    return entries.length
   }
   close(): void {
     this.kicks = -1
