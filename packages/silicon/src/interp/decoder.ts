@@ -1,4 +1,4 @@
-import { decode, semantics, type Insn } from '@guestmode/x86'
+import { decode, semantics, withoutFeature, type Insn } from '@guestmode/x86'
 import type { MachineMemory } from '../machine/memory.ts'
 import { Record } from './record.ts'
 import type { BlockCache } from './block-cache.ts'
@@ -129,6 +129,8 @@ export class Decoder {
   private write(record: number, insn: Insn, pageOffset: number, count: number, mode: number): boolean {
     const codeMode = codeModes[mode]!
     if (!this.hasFeature(insn.feature)) {
+      const older = withoutFeature(insn)
+      if (older !== undefined) return this.write(record, older, pageOffset, count, mode)
       this.writeMicro(record, invalidOpcode, pageOffset, count)
       return true
     }
