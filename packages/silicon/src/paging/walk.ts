@@ -54,7 +54,7 @@ export class PageWalker {
   private readonly entryWord = new Int32Array(5)
 
   constructor(mem: MachineMemory, state: CpuStateView, options: PageWalkerOptions = {}) {
-    const { physicalAddressBits = 39, gigabytePages = true } = options
+    const { physicalAddressBits = 40, gigabytePages = true } = options
     if (physicalAddressBits < 36 || physicalAddressBits > 43) throw new RangeError('Physical addresses have 36 to 43 bits.')
     const { cr0, cr3, cr4, efer, flagsSystem } = cpuState.fields
     const word = (offset: number): number => (state.base + offset) >> 2

@@ -1,4 +1,4 @@
-import { cpuState, guestAccess, guestBase, guestLimit, guestSelector, Vmcs, vmcsFields, vmcsFieldWidth } from '@guestmode/x86'
+import { cpuState, guestAccess, guestBase, guestLimit, guestSelector, Vmcs, vmcsFields, vmcsFieldWidth, type VmcsFieldName } from '@guestmode/x86'
 
 /**
  * Format of our VMCS regions: revision identifier, VMX-abort indicator, launch state, then 8 bytes for each field in the order
@@ -68,8 +68,13 @@ bind(Vmcs.GUEST_ACTIVITY_STATE, binding.u32, fields.activity.offset)
 bind(Vmcs.GUEST_INTERRUPTIBILITY_INFO, binding.u32, fields.interruptibility.offset)
 bind(Vmcs.GUEST_PENDING_DBG_EXCEPTIONS, binding.u64, fields.pendingDebug.offset)
 
-/** Fields that a VM exit computes only when they are asked for. */
-export const lazyFields = new Set([Vmcs.VM_EXIT_INSTRUCTION_INFO].map(fieldNumber))
+/** Fields that some VM exits compute only when they are asked for. */
+export const lazyFields = new Set(
+  [
+    Vmcs.VM_EXIT_INSTRUCTION_INFO, Vmcs.EXIT_QUALIFICATION, Vmcs.GUEST_LINEAR_ADDRESS,
+    Vmcs.GUEST_PDPTR0, Vmcs.GUEST_PDPTR1, Vmcs.GUEST_PDPTR2, Vmcs.GUEST_PDPTR3,
+  ].map(fieldNumber),
+)
 
 /** Which checks a written field makes due again. */
 export const Due = { controls: 1, host: 2, guest: 4, registers: 8 } as const
@@ -92,3 +97,8 @@ encodings.forEach((encoding, i) => {
   else if (kind === 2) dues[i] = Due.guest | Due.registers
   else if (kind === 3) dues[i] = Due.host
 })
+
+/** Field numbers by name. */
+export const field = Object.fromEntries(Object.entries(vmcsFields).map(([name, encoding]) => [name, fieldNumber(encoding)])) as Readonly<
+  Record<VmcsFieldName, number>
+>

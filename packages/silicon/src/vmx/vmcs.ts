@@ -1,10 +1,12 @@
-import { EFLAGS_DEFINED, EFLAGS_FIXED, vmcsFieldKind, vmcsFieldName, VMXERR_READ_ONLY_FIELD, VMXERR_UNSUPPORTED_FIELD } from '@guestmode/x86'
+import {
+  EFLAGS_DEFINED, EFLAGS_FIXED, vmcsFieldKind, vmcsFieldName, VMXERR_READ_ONLY_FIELD, VMXERR_UNSUPPORTED_FIELD,
+} from '@guestmode/x86'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { MachineMemory } from '../machine/memory.ts'
 import { readFlags, writeFlags } from '../microcode/flags.ts'
 import { VmxInstructionError } from './error.ts'
 import {
-  binding, bindingKinds, bindingOffsets, Due, dues, encodingOf, fieldNumber, lazyFields, masksHigh, masksLow, VMCS_REVISION, vmcsRegion,
+  binding, bindingKinds, bindingOffsets, Due, dues, fieldNumber, lazyFields, masksHigh, masksLow, vmcsRegion,
 } from './vmcs-layout.ts'
 
 const high = 0x1_0000_0000
@@ -25,7 +27,7 @@ export class CurrentVmcs {
   /** Groups of checks (`Due`) that something written since has made due. */
   due = 0
   /** Computes fields of `lazyFields`; absent when they are as in the region. */
-  lazy: ((field: number) => void) | undefined
+  lazy: (() => void) | undefined
 
   constructor(cpu: Cpu) {
     this.cpu = cpu
@@ -85,7 +87,7 @@ export class CurrentVmcs {
     const { lazy } = this
     if (lazy === undefined) return
     this.lazy = undefined
-    for (const field of lazyFields) lazy(field)
+    lazy()
   }
 
   /** Low and high words of a field, by field number. */
@@ -178,15 +180,4 @@ export class CurrentVmcs {
     if ((encoding & 1) !== 0) this.set(field, this.low(field), value >>> 0)
     else this.set(field, value >>> 0, value < 0 ? 0xffff_ffff : (value / high) >>> 0)
   }
-
-  /** Name of a field, for messages. */
-  static nameOf(field: number): string {
-    return vmcsFieldName(encodingOf(field)) ?? String(field)
-  }
-}
-
-/** A region's launch state set to clear, its revision written: what VMCLEAR leaves. */
-export function clearRegion(mem: MachineMemory, region: number): void {
-  mem.u32[(mem.physBase + region + vmcsRegion.revision) >> 2] = VMCS_REVISION
-  mem.u32[(mem.physBase + region + vmcsRegion.launchState) >> 2] = 0
 }

@@ -1,0 +1,5 @@
+export { Vmx } from './vmx.ts'
+export { eptExit } from './ept-exit.ts'
+export { VmxAbort, VmxInstructionError } from './error.ts'
+export type { VmxHost, VmxOptions } from './host.ts'
+export { NonRootOperation } from './non-root.ts'
