@@ -1,5 +1,7 @@
 import type { FpuMicrocodeTable } from './machine.ts'
+import { aesMicrocode } from './aes.ts'
 import { sseMicrocode } from './sse-microcode.ts'
+import { vectorMicrocode } from './vector-microcode.ts'
 import { basicMicrocode } from './x87-basic.ts'
 import { decimalMicrocode } from './x87-decimal.ts'
 import { environmentMicrocode } from './x87-environment.ts'
@@ -16,4 +18,6 @@ export const fpuMicrocode: FpuMicrocodeTable = {
   ...remainderMicrocode,
   ...transcendentalMicrocode,
   ...sseMicrocode,
+  ...vectorMicrocode,
+  ...aesMicrocode,
 }

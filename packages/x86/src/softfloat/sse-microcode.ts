@@ -154,11 +154,12 @@ const dotProduct =
     let next = 0
     let sums = a.map((_, i) => ((imm >> (4 + i)) & 1 ? products[next++]! : 0n))
     while (sums.length > 1) {
-      const even = sums.filter((_, i) => (i & 1) === 0)
+      // The upper element is the first operand, which shows in the choice among NaNs.
+      const upper = sums.filter((_, i) => (i & 1) === 1)
       sums = step(
         adding,
-        even,
-        sums.filter((_, i) => (i & 1) === 1),
+        upper,
+        sums.filter((_, i) => (i & 1) === 0),
       )
     }
     m.state.scratch.set(

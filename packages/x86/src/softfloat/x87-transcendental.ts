@@ -220,7 +220,8 @@ const fyl2x = toSecond((x, y) => {
   const { log, exact } = log2(x.mag, x.e)
   if (!exact) return { value: times(y, log), flags: 0 }
   const k = log >> F
-  return { value: finite((y.sign ^ (k < 0n ? 1 : 0)) as 0 | 1, y.mag * (k < 0n ? -k : k), y.e), flags: PE }
+  // Processors take powers of two for inexact too.
+  return { value: justBelow(finite((y.sign ^ (k < 0n ? 1 : 0)) as 0 | 1, y.mag * (k < 0n ? -k : k), y.e)), flags: 0 }
 })
 
 const fyl2xp1 = toSecond((x, y) => {

@@ -4,6 +4,7 @@ import { compareSemantics } from './compare.ts'
 import { controlSemantics } from './control.ts'
 import { convertSemantics } from './convert.ts'
 import { moveSemantics } from './move.ts'
+import { sse4Semantics } from './sse4.ts'
 import { shuffleSemantics } from './shuffle.ts'
 
 /** SSE to SSE4.2 beyond the packed integers, which `mmxSemantics` has. */
@@ -14,4 +15,5 @@ export const sseSemantics: SemanticTable = {
   ...compareSemantics,
   ...convertSemantics,
   ...controlSemantics,
+  ...sse4Semantics,
 }

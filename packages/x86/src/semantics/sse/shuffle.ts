@@ -106,7 +106,7 @@ const SHUFPD: Semantic = (s, dst, src, imm) => {
 }
 
 /** Lane `imm` of a vector as an integer: the vector is turned so that the lane stands at the bottom. */
-function extractLane(s: Builder, v: Val, imm: Val, size: 1 | 2 | 4 | 8): Val {
+export function extractLane(s: Builder, v: Val, imm: Val, size: 1 | 2 | 4 | 8): Val {
   const first = s.op('i8x16.splat', s.mul(s.and(imm, u32(s, 16 / size - 1)), u32(s, size)))
   const turned = s.op(
     'i8x16.swizzle',
@@ -121,7 +121,7 @@ function extractLane(s: Builder, v: Val, imm: Val, size: 1 | 2 | 4 | 8): Val {
 }
 
 /** Replaces lane `imm` by the low bits of `value` (width 64). */
-function insertLane(s: Builder, v: Val, value: Val, imm: Val, size: 1 | 2 | 4 | 8): Val {
+export function insertLane(s: Builder, v: Val, value: Val, imm: Val, size: 1 | 2 | 4 | 8): Val {
   const lane = s.op('i8x16.splat', s.and(imm, u32(s, 16 / size - 1)))
   const mask = s.op(
     'i8x16.eq',
