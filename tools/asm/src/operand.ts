@@ -1,4 +1,4 @@
-import type { Cursor} from './expression.ts';
+import type { Cursor } from './expression.ts'
 import { parseExpression, type Expression } from './expression.ts'
 import { REGISTERS, type Register } from './registers.ts'
 

@@ -32,10 +32,11 @@ const linux = (console_ = 'ttyS0') => ({
   ],
 })
 
+/** With less memory the amd64 installer asks about that before it asks for the language. */
 const installer = {
   args: (files: GuestFiles) => [
     '-m',
-    '768',
+    '1024',
     '-kernel',
     files['kernel']!,
     '-initrd',
