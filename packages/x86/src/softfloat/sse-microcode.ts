@@ -153,19 +153,19 @@ const dotProduct =
     const products = step(multiplying, select(a), select(b))
     let next = 0
     let sums = a.map((_, i) => ((imm >> (4 + i)) & 1 ? products[next++]! : 0n))
-    while (sums.length > 1) {
-      // The upper element is the first operand, which shows in the choice among NaNs.
-      const upper = sums.filter((_, i) => (i & 1) === 1)
+    // Each lane adds its neighbour, then its counterpart in the other half: the order shows in the choice among NaNs.
+    for (let distance = 1; distance < sums.length; distance *= 2) {
+      const before = sums
       sums = step(
         adding,
-        upper,
-        sums.filter((_, i) => (i & 1) === 0),
+        before,
+        before.map((_, i) => before[i ^ distance]!),
       )
     }
     m.state.scratch.set(
       VECTOR_A,
       join(
-        a.map((_, i) => ((imm >> i) & 1 ? sums[0]! : 0n)),
+        a.map((_, i) => ((imm >> i) & 1 ? sums[i]! : 0n)),
         precision.size,
       ),
     )

@@ -1,22 +1,6 @@
 import type { Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import {
-  enterMmx,
-  hi64,
-  isMmx,
-  isXmm,
-  lift,
-  lo64,
-  low,
-  packed,
-  packedUnary,
-  pair,
-  readAligned,
-  requireAligned,
-  u32,
-  whole,
-  writeMmx,
-} from './operand.ts'
+import { enterMmx, isMmx, isXmm, lift, low, packedUnary, readAligned, requireAligned, whole, writeMmx } from './operand.ts'
 
 /** 128 bits, memory on a 16-byte boundary. */
 const moveAligned: Semantic = (s, dst, src) => {
