@@ -24,39 +24,34 @@ export class MmioBus {
   }
 
   read(address: number, data: Uint8Array): void {
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
-    data.fill(0xff)
-    for (const [at, size] of pieces(address, data.length)) {
+    for (let at = 0; at < data.length;) {
+      const size = accessSize(address + at, data.length - at)
       const region = this.#find(address + at)
-      if (!region) continue
-      const value = region.device.read(address + at - region.base, size)
-      if (size === 4) view.setUint32(at, value, true)
-      else if (size === 2) view.setUint16(at, value, true)
-      else view.setUint8(at, value)
+      const value = region ? region.device.read(address + at - region.base, size) : 0xffff_ffff
+      for (let i = 0; i < size; i++) data[at + i] = value >>> (8 * i)
+      at += size
     }
   }
 
   write(address: number, data: Uint8Array): void {
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
-    for (const [at, size] of pieces(address, data.length)) {
+    for (let at = 0; at < data.length;) {
+      const size = accessSize(address + at, data.length - at)
+      let value = 0
+      for (let i = 0; i < size; i++) value |= (data[at + i] ?? 0) << (8 * i)
       const region = this.#find(address + at)
-      const value = size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at)
-      region?.device.write(address + at - region.base, value, size)
+      region?.device.write(address + at - region.base, value >>> 0, size)
+      at += size
     }
   }
 
   #find(address: number): Region | undefined {
-    return this.#regions.find((region) => address >= region.base && address < region.end)
+    for (const region of this.#regions) if (address >= region.base && address < region.end) return region
+    return undefined
   }
 }
 
-/** Offsets and sizes of naturally aligned accesses that make up one. */
-function* pieces(address: number, length: number): Iterable<[number, 1 | 2 | 4]> {
-  for (let at = 0; at < length;) {
-    const place = address + at
-    const left = length - at
-    const size = place % 4 === 0 && left >= 4 ? 4 : place % 2 === 0 && left >= 2 ? 2 : 1
-    yield [at, size]
-    at += size
-  }
+/** The widest naturally aligned access at this place. */
+function accessSize(address: number, left: number): 1 | 2 | 4 {
+  if (address % 4 === 0 && left >= 4) return 4
+  return address % 2 === 0 && left >= 2 ? 2 : 1
 }

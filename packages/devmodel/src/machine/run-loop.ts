@@ -17,7 +17,9 @@ import {
   KVM_SYSTEM_EVENT_RESET,
   KVM_SYSTEM_EVENT_SHUTDOWN,
   KvmError,
+  dataViewOf,
   errnoName,
+  type KvmRunView,
   type KvmVcpu,
 } from '@guestmode/kvm-abi'
 import type { Host } from '../backends/host.ts'
@@ -58,12 +60,17 @@ export interface RunLoopOptions {
 
 export class RunLoop {
   readonly #o: RunLoopOptions
+  /** The vCPU's `kvm_run`: the same memory for its life. */
+  readonly #run: KvmRunView
+  readonly #page: DataView
   #end: VmEnd | undefined
   #wake: (() => void) | undefined
   #woken = false
 
   constructor(options: RunLoopOptions) {
     this.#o = options
+    this.#run = options.vcpu.kvmRun
+    this.#page = dataViewOf(this.#run.page)
   }
 
   /** Ends the run as soon as the exit in hand is served. The first end counts. */
@@ -90,7 +97,7 @@ export class RunLoop {
     this.#arm(sliceEnd)
     while (!this.#end) {
       this.#woken = false
-      const result = this.#run()
+      const result = this.#enter()
       if (result === 0) {
         this.#exit()
         if (timers.stale) this.#arm(sliceEnd)
@@ -116,7 +123,7 @@ export class RunLoop {
   }
 
   /** As `vcpu.run`, with a failed request as its negative errno. */
-  #run(): number {
+  #enter(): number {
     try {
       return this.#o.vcpu.run()
     } catch (error) {
@@ -152,7 +159,7 @@ export class RunLoop {
 
   #exit(): void {
     const { vcpu, hooks } = this.#o
-    const run = vcpu.kvmRun
+    const run = this.#run
     const reason = run.exitReason
     hooks.exit?.(reason)
     switch (reason) {
@@ -186,12 +193,12 @@ export class RunLoop {
   }
 
   #io(): void {
-    const { ports, hooks, vcpu } = this.#o
-    const { direction, size, port, count } = vcpu.kvmRun.io
-    const bytes = vcpu.kvmRun.pioData()
-    const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    for (let i = 0; i < count; i++) {
-      const at = i * size
+    const { ports, hooks } = this.#o
+    const { io } = this.#run
+    const data = this.#page
+    const { direction, size, port, count } = io
+    const first = Number(io.dataOffset)
+    for (let at = first; at < first + count * size; at += size) {
       if (direction === KVM_EXIT_IO_IN) {
         const value = hooks.portRead?.(port, size) ?? ports.read(port, size)
         if (size === 1) data.setUint8(at, value)
@@ -205,8 +212,8 @@ export class RunLoop {
   }
 
   #memory(): void {
-    const { mmio, hooks, vcpu } = this.#o
-    const exit = vcpu.kvmRun.mmio
+    const { mmio, hooks } = this.#o
+    const exit = this.#run.mmio
     const address = Number(exit.physAddr)
     const data = exit.data.subarray(0, exit.len)
     if (exit.isWrite) {
