@@ -1,1 +1,6 @@
-export {}
+export type { CpuidLeaf, Environment } from './cpu/cpu.ts'
+export type { ProcessorOptions, UnswitchedRegisters, VirtualizingProcessor, VmxStatus } from './contract.ts'
+export { createMachine, type Machine, type MachineOptions } from './machine/create-machine.ts'
+export { MachineMemory } from './machine/memory.ts'
+export { Processor } from './processor/processor.ts'
+export { VmxAbort, VmxInstructionError } from './vmx/index.ts'

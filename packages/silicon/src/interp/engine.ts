@@ -61,6 +61,8 @@ export class Engine implements HostCalls {
   }
   /** Records for one instruction that is not in the cache. */
   private readonly single: number
+  /** Budget of the `run` in progress. */
+  private granted = 0
   /** Executing exactly one instruction. */
   private stepping = false
   /** The trap is of a fetch: `rip` is exact, and no record belongs to it. */
@@ -132,6 +134,7 @@ export class Engine implements HostCalls {
     const { mem, state } = this.cpu
     const budgetAt = this.s + (f.budget.offset >> 2)
     mem.i32[budgetAt] = instructions
+    this.granted = instructions
     try {
       while (mem.i32[budgetAt]! > 0 && state.activity === 0) {
         const nonRoot = this.cpu.nonRoot
@@ -140,13 +143,14 @@ export class Engine implements HostCalls {
         else this.chain()
       }
     } finally {
-      state.instructions += BigInt(instructions - mem.i32[budgetAt]!)
+      state.instructions += BigInt(this.consumed)
+      this.granted = 0
     }
   }
 
-  /** Instructions that this `run` may still execute. */
-  get budget(): number {
-    return this.cpu.mem.i32[this.s + (f.budget.offset >> 2)]!
+  /** Instructions that the `run` in progress has executed, as of the last transfer of control; 0 between runs. */
+  get consumed(): number {
+    return this.granted === 0 ? 0 : this.granted - this.cpu.mem.i32[this.s + (f.budget.offset >> 2)]!
   }
 
   modeChanged(): void {
@@ -465,11 +469,13 @@ export class Engine implements HostCalls {
     let trapped = this.trap !== undefined
     if (record !== 0) {
       mem.i32[budgetAt] = 0
+      this.granted -= budget
       this.stepping = true
       try {
         this.handlers.run(record)
       } finally {
         this.stepping = false
+        this.granted += budget
       }
       mem.i32[budgetAt] = budget - 1
       trapped = this.trap !== undefined

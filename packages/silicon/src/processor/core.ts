@@ -73,6 +73,11 @@ export class Core implements Cpu, VmxHost {
     this.engine.run(instructions)
   }
 
+  /** Exact also while the guest runs, so that time may be made of it. */
+  get instructionsRetired(): bigint {
+    return this.state.instructions + BigInt(this.engine.consumed)
+  }
+
   deliverEvent(event: CpuEvent): void {
     deliverEvent(this, event)
   }
