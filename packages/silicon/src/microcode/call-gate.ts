@@ -5,6 +5,7 @@ import { gp, np, selectorCode, ss } from './faults.ts'
 import { isCanonical, isLong, updateWidths } from './mode.ts'
 import { loadDescriptor, loadSegment } from './segment.ts'
 import { currentStack, longStack, stackOf, type Stack } from './stack.ts'
+import { isCanonicalHigh, pairHigh } from './words.ts'
 import { innerRsp, innerStack, innerStackSegment } from './tss.ts'
 
 /** Far transfers through call gates. [SDM3 5.8.3 "Call Gates"] */
@@ -72,16 +73,16 @@ export function callThroughGate(cpu: Cpu, gate: Descriptor): void {
   let segment: Descriptor | undefined
   if (isInner) {
     if (size === 8) {
-      const rsp = innerRsp(cpu, cpl, 0)
-      if (!isCanonical(rsp)) throw ss(0)
-      stack = longStack(cpu, rsp, cpl, 0)
+      const low = innerRsp(cpu, cpl, 0)
+      if (!isCanonicalHigh(pairHigh)) throw ss(0)
+      stack = longStack(cpu, pairHigh, low, cpl, 0)
     } else {
       const { selector, esp } = innerStack(cpu, cpl, 0)
       segment = innerStackSegment(cpu, selector, cpl, 0)
       stack = stackOf(cpu, segment.base, segment.limit, segment.access, esp, cpl, selectorCode(selector))
     }
   } else if (size === 8 && stack.width !== 64) {
-    stack = longStack(cpu, from.sp, cpl, 0)
+    stack = longStack(cpu, 0, from.low, cpl, 0)
   }
   checkLimit(cpu, target)
   if (isInner) {

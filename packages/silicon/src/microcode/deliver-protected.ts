@@ -1,4 +1,5 @@
 import {
+  cpuState,
   EFLAGS_IF,
   EFLAGS_NT,
   EFLAGS_RF,
@@ -27,7 +28,9 @@ import { loadDescriptor, loadNull } from './segment.ts'
 import { currentStack, stackOf, type Stack } from './stack.ts'
 import { readTaskDescriptor, switchTask } from './task-switch.ts'
 import { innerStack, innerStackSegment } from './tss.ts'
-import { highWord, lowWord } from './words.ts'
+import { fieldIndex, gpr32, join, pairHigh, readPair } from './words.ts'
+
+const { idtrBase } = cpuState.fields
 
 /** [SDM3 6.12 "Exception and Interrupt Handling"; SDM2 "INT n/INTO/INT3/INT1—Call to Interrupt Procedure", operation] */
 export function deliverProtected(
@@ -42,9 +45,9 @@ export function deliverProtected(
   const { state } = cpu
   const entryCode = vector * 8 + Exception.ERROR_IDT + ext
   if (vector * 8 + 7 > state.idtrLimit) throw gp(entryCode)
-  const gate = cpu.read(state.idtrBase + BigInt(vector * 8), 8, readImplicit)
-  const low = lowWord(gate)
-  const high = highWord(gate)
+  const idt = fieldIndex(cpu, idtrBase.offset)
+  const low = readPair(cpu, cpu.mem.u32[idt + 1]!, (cpu.mem.u32[idt]! + vector * 8) >>> 0, readImplicit)
+  const high = pairHigh
   const type = (high >>> 8) & 0x1f
   if (
     type !== TYPE_INTERRUPT_GATE &&
@@ -88,15 +91,15 @@ export function deliverProtected(
 
   if (isInner) {
     if (fromVirtual8086) {
-      for (const seg of [SEG_GS, SEG_FS, SEG_DS, SEG_ES]) stack.push(size, BigInt(state.segSelector.get(seg)))
+      for (const seg of [SEG_GS, SEG_FS, SEG_DS, SEG_ES]) stack.pushWord(size, state.segSelector.get(seg))
     }
-    stack.push(size, BigInt(state.segSelector.get(SEG_SS)))
-    stack.push(size, BigInt.asUintN(size * 8, state.gpr.get(4)))
+    stack.pushWord(size, state.segSelector.get(SEG_SS))
+    stack.pushWord(size, gpr32(cpu, 4))
   }
-  stack.push(size, BigInt(flagsImage))
-  stack.push(size, BigInt(state.segSelector.get(SEG_CS)))
-  stack.push(size, BigInt(returnIp))
-  if (errorCode !== undefined) stack.push(size, BigInt(errorCode))
+  stack.pushWord(size, flagsImage)
+  stack.pushWord(size, state.segSelector.get(SEG_CS))
+  stack.pushWord(size, returnIp)
+  if (errorCode !== undefined) stack.pushWord(size, errorCode)
   markAccessed(cpu, code)
   if (segment !== undefined) markAccessed(cpu, segment)
 
@@ -110,5 +113,5 @@ export function deliverProtected(
   stack.commit()
   loadDescriptor(cpu, SEG_CS, (selector & ~3) | cpl, code)
   updateWidths(cpu)
-  return BigInt(target)
+  return join(0, target)
 }

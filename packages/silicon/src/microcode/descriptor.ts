@@ -1,21 +1,27 @@
-import { descriptorAccess, descriptorBase, descriptorLimit, SEG_LDTR, SELECTOR_TI, AR_UNUSABLE, TYPE_CODE } from '@guestmode/x86'
+import {
+  cpuState,
+  descriptorAccess,
+  descriptorBase,
+  descriptorLimit,
+  SEG_LDTR,
+  SELECTOR_TI,
+  AR_UNUSABLE,
+  TYPE_CODE,
+} from '@guestmode/x86'
 import type { Cpu } from '../cpu/cpu.ts'
 import { GuestFault } from '../cpu/events.ts'
 import { selectorCode } from './faults.ts'
 import { readImplicit, writeImplicit } from './mode.ts'
-import { highWord, lowWord } from './words.ts'
+import { fieldIndex, join, pairHigh, readPair } from './words.ts'
 
 /** A descriptor as read from its table, with the selector that named it. */
 export class Descriptor {
   readonly selector: number
-  /** Linear address of the descriptor. */
-  readonly address: bigint
   readonly low: number
   high: number
 
-  constructor(selector: number, address: bigint, low: number, high: number) {
+  constructor(selector: number, low: number, high: number) {
     this.selector = selector
-    this.address = address
     this.low = low
     this.high = high
   }
@@ -70,21 +76,30 @@ export class Descriptor {
 
 export const isNull = (selector: number): boolean => (selector & 0xfffc) === 0
 
-/** Linear address of a descriptor of `size` bytes, or undefined when it is outside its table. */
-function locate(cpu: Cpu, selector: number, size: number): bigint | undefined {
+const { gdtrBase, segBase } = cpuState.fields
+
+/** Index in `mem.u32` of the base of the selector's table; -1 when `size` bytes are not within its limit. */
+function tableOf(cpu: Cpu, selector: number, size: number): number {
   const { state } = cpu
-  const offset = selector & 0xfff8
-  if ((selector & SELECTOR_TI) === 0) return offset + size - 1 > state.gdtrLimit ? undefined : state.gdtrBase + BigInt(offset)
-  if ((state.segAccess.get(SEG_LDTR) & AR_UNUSABLE) !== 0) return undefined
-  return offset + size - 1 > state.segLimit.get(SEG_LDTR) ? undefined : state.segBase.get(SEG_LDTR) + BigInt(offset)
+  const last = (selector & 0xfff8) + size - 1
+  if ((selector & SELECTOR_TI) === 0) return last > state.gdtrLimit ? -1 : fieldIndex(cpu, gdtrBase.offset)
+  if ((state.segAccess.get(SEG_LDTR) & AR_UNUSABLE) !== 0 || last > state.segLimit.get(SEG_LDTR)) return -1
+  return fieldIndex(cpu, segBase.offset + SEG_LDTR * 8)
+}
+
+/** Reads eight bytes, `plus` bytes into the descriptor, as `readPair` does. */
+function readTable(cpu: Cpu, table: number, selector: number, plus: number): number {
+  const { u32 } = cpu.mem
+  const low = u32[table]! + (selector & 0xfff8) + plus
+  return readPair(cpu, u32[table + 1]! + (low > 0xffff_ffff ? 1 : 0), low >>> 0, readImplicit)
 }
 
 /** Undefined when the selector is outside its table; for instructions that only ask (LAR, LSL, VERR, VERW). */
 export function findDescriptor(cpu: Cpu, selector: number): Descriptor | undefined {
-  const address = locate(cpu, selector, 8)
-  if (address === undefined) return undefined
-  const value = cpu.read(address, 8, readImplicit)
-  return new Descriptor(selector, address, lowWord(value), highWord(value))
+  const table = tableOf(cpu, selector, 8)
+  if (table < 0) return undefined
+  const low = readTable(cpu, table, selector, 0)
+  return new Descriptor(selector, low, pairHigh)
 }
 
 /** Outside its table: a fault of `vector`, whose code names the selector. */
@@ -97,10 +112,11 @@ export function readDescriptor(cpu: Cpu, selector: number, vector: number, ext =
 /** Second half of a 16-byte descriptor of long mode: its first word is the upper base, bits 12:8 of its second must be zero. */
 export function readUpperHalf(cpu: Cpu, descriptor: Descriptor, vector: number): number {
   const code = selectorCode(descriptor.selector)
-  if (locate(cpu, descriptor.selector, 16) === undefined) throw new GuestFault(vector, code)
-  const upper = cpu.read(descriptor.address + 8n, 8, readImplicit)
-  if ((highWord(upper) & 0x1f00) !== 0) throw new GuestFault(vector, code)
-  return lowWord(upper)
+  const table = tableOf(cpu, descriptor.selector, 16)
+  if (table < 0) throw new GuestFault(vector, code)
+  const low = readTable(cpu, table, descriptor.selector, 8)
+  if ((pairHigh & 0x1f00) !== 0) throw new GuestFault(vector, code)
+  return low
 }
 
 /** Sets the accessed bit in the table, before any register changes. */
@@ -112,5 +128,8 @@ export function markAccessed(cpu: Cpu, descriptor: Descriptor): void {
 /** Rewrites the type in the table: accessed, TSS busy or available. */
 export function setType(cpu: Cpu, descriptor: Descriptor, type: number): void {
   descriptor.high = (descriptor.high & ~0xf00) | (type << 8)
-  cpu.write(descriptor.address + 5n, 1, BigInt((descriptor.high >>> 8) & 0xff), writeImplicit)
+  const table = tableOf(cpu, descriptor.selector, 8)
+  const { u32 } = cpu.mem
+  const address = join(u32[table + 1]!, u32[table]!) + BigInt((descriptor.selector & 0xfff8) + 5)
+  cpu.write(address, 1, BigInt((descriptor.high >>> 8) & 0xff), writeImplicit)
 }

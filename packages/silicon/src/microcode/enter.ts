@@ -1,5 +1,5 @@
 import type { Cpu } from '../cpu/cpu.ts'
-import { currentStack, writeStackPointer } from './stack.ts'
+import { currentStack } from './stack.ts'
 import { setGpr16, setGpr32 } from './words.ts'
 
 const RBP = 5
@@ -18,11 +18,11 @@ export function enterNested(cpu: Cpu, operandSize: 16 | 32 | 64, bytes: number, 
     stack.push(size, outer.pop(size))
   }
   stack.push(size, BigInt.asUintN(operandSize, frame))
-  const sp = BigInt.asUintN(stack.width, stack.sp - BigInt(bytes))
-  stack.probe(sp, size)
+  stack.probe(bytes, size)
 
   if (operandSize === 64) state.gpr.set(RBP, frame)
   else if (operandSize === 32) setGpr32(cpu, RBP, Number(BigInt.asUintN(32, frame)))
   else setGpr16(cpu, RBP, Number(frame & 0xffffn))
-  writeStackPointer(cpu, stack.width, sp)
+  stack.skip(-bytes)
+  stack.commit()
 }

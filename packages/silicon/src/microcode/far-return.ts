@@ -15,6 +15,7 @@ import {
   loadVirtual8086Segment,
 } from './segment.ts'
 import { currentStack, writeStackPointer, type Stack } from './stack.ts'
+import { join } from './words.ts'
 
 /** Checks of the code segment that IRET and far RET return to. */
 export function returnCode(cpu: Cpu, selector: number): Descriptor {
@@ -40,7 +41,14 @@ export function returnStack(cpu: Cpu, selector: number, code: Descriptor): Descr
 }
 
 /** Enters the outer level: CS, SS, RSP and CPL together. */
-export function enterOuter(cpu: Cpu, code: Descriptor, ssSelector: number, segment: Descriptor | undefined, sp: bigint): void {
+export function enterOuter(
+  cpu: Cpu,
+  code: Descriptor,
+  ssSelector: number,
+  segment: Descriptor | undefined,
+  spHigh: number,
+  spLow: number,
+): void {
   const { state } = cpu
   const cpl = code.rpl
   const isOuter = cpl !== state.cpl
@@ -51,7 +59,7 @@ export function enterOuter(cpu: Cpu, code: Descriptor, ssSelector: number, segme
   else loadNull(cpu, SEG_SS, ssSelector, cpl)
   state.cpl = cpl
   updateWidths(cpu)
-  writeStackPointer(cpu, state.stackWidth, BigInt.asUintN(state.stackWidth, sp))
+  writeStackPointer(cpu, state.stackWidth, spHigh, spLow)
   if (isOuter) dropPrivilegedSegments(cpu, cpl)
 }
 
@@ -79,10 +87,11 @@ const RETF: Microcode = (cpu, insn) => {
     returnPlain(cpu, stack, size, release)
     return
   }
-  const offset = stack.pop(size)
+  const low = stack.popWord(size)
+  const high = stack.poppedHigh
   const selector = stack.popSelector(size)
   const code = returnCode(cpu, selector)
-  checkTarget(cpu, code, offset)
+  checkTarget(cpu, code, high, low)
   stack.skip(release)
   if (code.rpl === state.cpl) {
     markAccessed(cpu, code)
@@ -90,14 +99,15 @@ const RETF: Microcode = (cpu, insn) => {
     loadDescriptor(cpu, SEG_CS, selector, code)
     updateWidths(cpu)
   } else {
-    const sp = stack.pop(size)
+    const spLow = stack.popWord(size)
+    const spHigh = stack.poppedHigh
     const ssSelector = stack.popSelector(size)
-    const segment = returnStack(cpu, ssSelector, code)
-    enterOuter(cpu, code, ssSelector, segment, sp)
-    const width = state.stackWidth
-    writeStackPointer(cpu, width, BigInt.asUintN(width, state.gpr.get(4) + BigInt(release)))
+    enterOuter(cpu, code, ssSelector, returnStack(cpu, ssSelector, code), spHigh, spLow)
+    const outer = currentStack(cpu)
+    outer.skip(release)
+    outer.commit()
   }
-  cpu.nextRip = offset
+  cpu.nextRip = join(high, low)
   cpu.modeChanged()
 }
 

@@ -14,11 +14,12 @@ import { callThroughGate, jumpThroughGate } from './call-gate.ts'
 import { isNull, markAccessed, readDescriptor, type Descriptor } from './descriptor.ts'
 import { gp, np, selectorCode } from './faults.ts'
 import { isVirtual8086, readFlags } from './flags.ts'
-import { isCanonical, isLong, isProtected, updateWidths } from './mode.ts'
+import { isLong, isProtected, updateWidths } from './mode.ts'
 import { memoryOperand, readMemory } from './operand.ts'
 import { isReservedCode, loadDescriptor, loadRealSegment, loadVirtual8086Segment } from './segment.ts'
 import { currentStack, longStack, type Stack } from './stack.ts'
 import { readTaskDescriptor, switchTask } from './task-switch.ts'
+import { highWord, isCanonicalHigh, lowWord } from './words.ts'
 
 /** Far JMP and CALL. [SDM2 "JMP—Jump", "CALL—Call Procedure"] */
 
@@ -52,12 +53,12 @@ function checkCode(cpu: Cpu, code: Descriptor, offset: bigint): void {
   if (isReservedCode(cpu, code)) throw gp(error)
   if (code.isConforming ? code.dpl > cpl : code.rpl > cpl || code.dpl !== cpl) throw gp(error)
   if (!code.isPresent) throw np(error)
-  checkTarget(cpu, code, offset)
+  checkTarget(cpu, code, highWord(offset), lowWord(offset))
 }
 
 /** The first instruction must be reachable. */
-export function checkTarget(cpu: Cpu, code: Descriptor, offset: bigint): void {
-  if (code.isLong && isLong(cpu) ? !isCanonical(offset) : offset > BigInt(code.limit)) throw gp(0)
+export function checkTarget(cpu: Cpu, code: Descriptor, high: number, low: number): void {
+  if (code.isLong && isLong(cpu) ? !isCanonicalHigh(high) : high !== 0 || low > code.limit) throw gp(0)
 }
 
 function enterCode(cpu: Cpu, code: Descriptor, offset: bigint): void {
@@ -132,7 +133,8 @@ const CALLF: Microcode = (cpu, insn) => {
   if (!descriptor.isCode) throw gp(selectorCode(selector))
   checkCode(cpu, descriptor, offset)
   const current = currentStack(cpu)
-  const stack = descriptor.isLong && isLong(cpu) && current.width !== 64 ? longStack(cpu, current.sp, cpu.state.cpl, 0) : current
+  const stack =
+    descriptor.isLong && isLong(cpu) && current.width !== 64 ? longStack(cpu, 0, current.low, cpu.state.cpl, 0) : current
   pushReturn(cpu, stack, size)
   markAccessed(cpu, descriptor)
   stack.commit()

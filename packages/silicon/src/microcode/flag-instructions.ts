@@ -19,7 +19,7 @@ import type { Cpu, Microcode } from '../cpu/cpu.ts'
 import { gp, ud } from './faults.ts'
 import { changeFlags, iopl, isVirtual8086, readFlags, systemFlags } from './flags.ts'
 import { currentStack } from './stack.ts'
-import { cr0Of, cr4Of, lowWord } from './words.ts'
+import { cr0Of, cr4Of } from './words.ts'
 
 const BLOCKING_BY_STI = 1
 
@@ -65,13 +65,13 @@ export function popFlags(cpu: Cpu, operandSize: number): void {
   let image: number
   if (isVirtual8086(cpu) && iopl(cpu) < 3) {
     if (size !== 2 || (cr4Of(cpu) & CR4_VME) === 0) throw gp(0)
-    image = lowWord(stack.pop(2))
+    image = stack.popWord(2)
     const wantsInterrupts = (image & EFLAGS_IF) !== 0
     if ((image & EFLAGS_TF) !== 0 || (wantsInterrupts && (systemFlags(cpu) & EFLAGS_VIP) !== 0)) throw gp(0)
     mask |= EFLAGS_VIF
     image = wantsInterrupts ? image | EFLAGS_VIF : image
   } else {
-    image = lowWord(stack.pop(size))
+    image = stack.popWord(size)
     if (state.cpl <= iopl(cpu)) mask |= EFLAGS_IF
     if (state.cpl === 0) mask |= EFLAGS_IOPL
   }
@@ -89,7 +89,7 @@ export function pushFlags(cpu: Cpu, operandSize: number): void {
     image = (image & ~EFLAGS_IF) | EFLAGS_IOPL | ((image & EFLAGS_VIF) !== 0 ? EFLAGS_IF : 0)
   }
   const stack = currentStack(cpu)
-  stack.push((operandSize / 8) as 2 | 4 | 8, BigInt(image))
+  stack.pushWord((operandSize / 8) as 2 | 4 | 8, image)
   stack.commit()
 }
 

@@ -35,7 +35,7 @@ import { isLong, isProtected, readImplicit, updateWidths } from './mode.ts'
 import { loadDescriptor, loadRealSegment, loadVirtual8086Segment } from './segment.ts'
 import { currentStack, type Stack } from './stack.ts'
 import { switchTask } from './task-switch.ts'
-import { cr4Of, lowWord } from './words.ts'
+import { cr4Of, join, setGpr32 } from './words.ts'
 
 /** [SDM2 "IRET/IRETD/IRETQ—Interrupt Return"] */
 
@@ -56,7 +56,7 @@ function changeable(cpu: Cpu, size: Size): number {
 function fromReal(cpu: Cpu, stack: Stack, size: Size): void {
   const offset = stack.pop(size)
   const selector = stack.popSelector(size)
-  const flags = lowWord(stack.pop(size))
+  const flags = stack.popWord(size)
   if (offset > BigInt(cpu.state.segLimit.get(SEG_CS))) throw gp(0)
   stack.commit()
   loadRealSegment(cpu, SEG_CS, selector)
@@ -69,7 +69,7 @@ function fromVirtual8086(cpu: Cpu, stack: Stack, size: Size): void {
   if (isVme && (size !== 2 || (cr4Of(cpu) & CR4_VME) === 0)) throw gp(0)
   const offset = stack.pop(size)
   const selector = stack.popSelector(size)
-  const flags = lowWord(stack.pop(size))
+  const flags = stack.popWord(size)
   if (offset > 0xffffn) throw gp(0)
   if (isVme && ((flags & EFLAGS_TF) !== 0 || ((flags & EFLAGS_IF) !== 0 && (systemFlags(cpu) & EFLAGS_VIP) !== 0))) throw gp(0)
   stack.commit()
@@ -79,16 +79,16 @@ function fromVirtual8086(cpu: Cpu, stack: Stack, size: Size): void {
   cpu.nextRip = offset
 }
 
-function toVirtual8086(cpu: Cpu, stack: Stack, offset: bigint, selector: number, flags: number): void {
+function toVirtual8086(cpu: Cpu, stack: Stack, ip: number, selector: number, flags: number): void {
   const { state } = cpu
-  const sp = stack.pop(4)
+  const sp = stack.popWord(4)
   const selectors = [SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS].map((seg) => ({ seg, value: stack.popSelector(4) }))
   changeFlags(cpu, FLAGS32 | EFLAGS_IF | EFLAGS_IOPL | EFLAGS_VM | EFLAGS_VIF | EFLAGS_VIP, flags)
   for (const { seg, value } of selectors) loadVirtual8086Segment(cpu, seg, value)
   loadVirtual8086Segment(cpu, SEG_CS, selector)
-  state.gpr.set(4, sp)
+  setGpr32(cpu, 4, sp)
   state.cpl = 3
-  cpu.nextRip = offset & 0xffffn
+  cpu.nextRip = BigInt(ip & 0xffff)
 }
 
 function returnFromTask(cpu: Cpu): void {
@@ -105,28 +105,30 @@ function returnFromTask(cpu: Cpu): void {
 function fromProtected(cpu: Cpu, stack: Stack, size: Size): void {
   const { state } = cpu
   const isIn64 = state.codeWidth === 64
-  const offset = stack.pop(size)
+  const low = stack.popWord(size)
+  const high = stack.poppedHigh
   const selector = stack.popSelector(size)
-  const flags = lowWord(stack.pop(size))
+  const flags = stack.popWord(size)
   if (size === 4 && (flags & EFLAGS_VM) !== 0 && state.cpl === 0 && !isLong(cpu)) {
-    toVirtual8086(cpu, stack, offset, selector, flags)
+    toVirtual8086(cpu, stack, low, selector, flags)
     return
   }
   const code = returnCode(cpu, selector)
   const mask = changeable(cpu, size)
   if (isIn64 || code.rpl !== state.cpl) {
-    const sp = stack.pop(size)
+    const spLow = stack.popWord(size)
+    const spHigh = stack.poppedHigh
     const ssSelector = stack.popSelector(size)
-    checkTarget(cpu, code, offset)
-    enterOuter(cpu, code, ssSelector, returnStack(cpu, ssSelector, code), sp)
+    checkTarget(cpu, code, high, low)
+    enterOuter(cpu, code, ssSelector, returnStack(cpu, ssSelector, code), spHigh, spLow)
   } else {
-    checkTarget(cpu, code, offset)
+    checkTarget(cpu, code, high, low)
     markAccessed(cpu, code)
     stack.commit()
     loadDescriptor(cpu, SEG_CS, selector, code)
   }
   changeFlags(cpu, mask, flags)
-  cpu.nextRip = offset
+  cpu.nextRip = join(high, low)
 }
 
 function transfer(cpu: Cpu, size: Size): void {
