@@ -26,3 +26,6 @@ export const integerVectors: Readonly<Record<string, readonly string[]>> = {
 }
 
 export * from './semantics/vector.ts'
+export * from './softfloat/vectors/float-vector.ts'
+export { sseVectors } from './softfloat/vectors/sse.vectors.ts'
+export { x87Vectors } from './softfloat/vectors/x87.vectors.ts'
