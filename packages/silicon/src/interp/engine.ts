@@ -13,6 +13,7 @@ import { Handlers } from './handlers.ts'
 import { Record } from './record.ts'
 import { RecordWriter } from './record-writer.ts'
 import type { HostCalls } from './support.ts'
+import { warmShapes } from './warm-shapes.ts'
 
 const f = cpuState.fields
 const pageSize = 4096
@@ -114,7 +115,7 @@ export class Engine implements HostCalls {
         ] as const
       ).map((name) => [name, (this[name] as (...args: never[]) => unknown).bind(this)]),
     ) as unknown as HostCalls
-    this.handlers = new Handlers(mem, layout.state, host, [...parts.routines.keys()])
+    this.handlers = new Handlers(mem, layout.state, host, [...parts.routines.keys()], warmShapes())
     this.decoder = new Decoder({
       mem,
       blocks: this.blocks,

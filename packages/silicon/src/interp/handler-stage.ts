@@ -165,7 +165,7 @@ export class HandlerStage extends Stage implements Builder {
       // The target stands in the same page, so `ripBase` stays.
       this.countInstructions()
       code.if()
-      code.get(link).returnCall(this.context.callees.dispatch)
+      this.context.dispatch(code, link, 0)
       code.end().end()
       code.get(0).returnCall(this.context.callees.branch)
     })
@@ -177,7 +177,7 @@ export class HandlerStage extends Stage implements Builder {
       semantic()
       this.graph.emit()
     } else this.repeat(semantic)
-    this.code.get(0).i32(Record.size).op('i32.add').returnCall(this.context.callees.dispatch)
+    this.context.dispatch(this.code, 0, Record.size)
   }
 
   protected storeRecord(): void {

@@ -4,6 +4,7 @@ import type { MachineMemory } from '../machine/memory.ts'
 import { constant, valTypeOf, type Node } from '../stage/graph.ts'
 import { Stage, type Callees, type StageContext } from '../stage/stage.ts'
 import { HandlerStage } from './handler-stage.ts'
+import { Record } from './record.ts'
 import { shapeKey, type Shape } from './shape.ts'
 import { FixedHandler, importHostCalls, supportSignatures, writeSupport, type HostCalls } from './support.ts'
 
@@ -44,8 +45,18 @@ class ModuleContext {
   private readonly base: number
   private readonly physBase: number
   private readonly routine: (name: string) => number
+  /** The module has the table: handlers call each other through it without a detour. */
+  private readonly ownsTable: boolean
 
-  constructor(module: ModuleWriter, callees: Callees, base: number, physBase: number, routine: (name: string) => number) {
+  constructor(
+    module: ModuleWriter,
+    callees: Callees,
+    base: number,
+    physBase: number,
+    routine: (name: string) => number,
+    ownsTable: boolean,
+  ) {
+    this.ownsTable = ownsTable
     this.module = module
     this.callees = callees
     this.base = base
@@ -65,7 +76,25 @@ class ModuleContext {
   }
 
   private context(code: Code): StageContext {
-    return { code, callees: this.callees, base: this.base, routine: this.routine, subroutine: (sub) => this.subroutine(sub) }
+    return {
+      code,
+      callees: this.callees,
+      base: this.base,
+      routine: this.routine,
+      subroutine: (sub) => this.subroutine(sub),
+      dispatch: (into, record, offset) => this.dispatch(into, record, offset),
+    }
+  }
+
+  private dispatch(code: Code, record: number, offset: number): void {
+    code.get(record)
+    if (offset !== 0) code.i32(offset).op('i32.add')
+    if (this.ownsTable)
+      code
+        .get(record)
+        .memory('i32.load', Record.handler + offset)
+        .returnCallIndirect(this.module.type(['i32'], []))
+    else code.returnCall(this.callees.dispatch)
   }
 
   private subroutine(sub: Subroutine): { func: number; mayFault: boolean } {
@@ -108,7 +137,7 @@ export class Handlers {
     this.importMemory(module)
     module.defineTable(tableSize)
     const support = writeSupport(module, calls, base)
-    const context = this.context(module, { ...calls, ...support })
+    const context = this.context(module, { ...calls, ...support }, true)
     const functions = warm.map((shape) => {
       this.indices.set(shapeKey(shape), this.next++)
       return context.handler(shape)
@@ -136,7 +165,7 @@ export class Handlers {
       ]),
     ) as { [Name in keyof typeof supportSignatures]: number }
     this.importMemory(module)
-    module.export('handler', 'func', this.context(module, { ...calls, ...support }).handler(shape))
+    module.export('handler', 'func', this.context(module, { ...calls, ...support }, false).handler(shape))
     const { handler } = this.instantiate(module, { host: { ...this.host }, support: this.exports })
     const index = this.next++
     this.table.set(index, handler)
@@ -149,12 +178,19 @@ export class Handlers {
     return [...this.indices.keys()]
   }
 
-  private context(module: ModuleWriter, callees: Callees): ModuleContext {
-    return new ModuleContext(module, callees, this.base, this.mem.physBase, (name) => {
-      const number = this.routineNumbers.get(name)
-      if (number === undefined) throw new Error(`no microcode routine ${name}`)
-      return number
-    })
+  private context(module: ModuleWriter, callees: Callees, ownsTable: boolean): ModuleContext {
+    return new ModuleContext(
+      module,
+      callees,
+      this.base,
+      this.mem.physBase,
+      (name) => {
+        const number = this.routineNumbers.get(name)
+        if (number === undefined) throw new Error(`no microcode routine ${name}`)
+        return number
+      },
+      ownsTable,
+    )
   }
 
   private importMemory(module: ModuleWriter): void {

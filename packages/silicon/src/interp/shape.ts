@@ -107,3 +107,47 @@ const operandKey = (operand: OperandShape): string => {
 /** Two instructions with equal keys share a handler. */
 export const shapeKey = (shape: Shape): string =>
   `${shape.mnemonic}.${shape.cc}.${shape.rep}.${shape.operandSize}.${shape.addressSize}.${shape.mode.codeWidth}.${shape.mode.stackWidth}.${shape.mode.flat ? 'f' : 's'} ${shape.operands.map(operandKey).join(',')}`
+
+const formPattern = /^(\d+)([fbc])(x?)(r?)(a?)([nsd])$/
+const operandPattern = /^(gpr|seg|cr|dr|mmx|xmm|st|tr|imm|rel|far|m)(\d+)(?:#(\d+))?(?::(\w+))?$/
+const segmentations = { f: 'flat', b: 'based', c: 'checked' } as const
+const strings = { n: 'none', s: 'source', d: 'destination' } as const
+
+function parseOperand(key: string): OperandShape {
+  const [, kind, width, index, form] = operandPattern.exec(key) ?? []
+  if (kind === undefined) throw new Error(`not an operand: ${key}`)
+  if (kind === 'imm' || kind === 'rel' || kind === 'far') return { kind, width: Number(width) }
+  if (kind !== 'm')
+    return { kind: 'reg', cls: kind as 'gpr', width: Number(width), index: index === undefined ? undefined : Number(index) }
+  const [, addressSize, segmentation, indexed, ripRelative, absolute, string] = formPattern.exec(form ?? '') ?? []
+  if (addressSize === undefined) throw new Error(`not an address form: ${key}`)
+  return {
+    kind: 'mem',
+    width: Number(width),
+    form: {
+      addressSize: Number(addressSize) as 16 | 32 | 64,
+      segmentation: segmentations[segmentation as 'f'],
+      indexed: indexed !== '',
+      ripRelative: ripRelative !== '',
+      absolute: absolute !== '',
+      string: strings[string as 'n'],
+    },
+  }
+}
+
+/** The inverse of `shapeKey`. */
+export function parseShapeKey(key: string): Shape {
+  const [head, operands = ''] = key.split(' ') as [string, string?]
+  const [mnemonic, cc, rep, operandSize, addressSize, codeWidth, stackWidth, flat] = head.split('.') as [string, ...string[]]
+  const size = (text: string | undefined): 16 | 32 | 64 => Number(text) as 16 | 32 | 64
+  return {
+    mnemonic,
+    mode: { codeWidth: size(codeWidth), stackWidth: size(stackWidth), flat: flat === 'f' },
+    operandSize: size(operandSize),
+    addressSize: size(addressSize),
+    cc: Number(cc),
+    rep: Number(rep) as Shape['rep'],
+    lock: false,
+    operands: operands === '' ? [] : operands.split(',').map(parseOperand),
+  }
+}

@@ -36,6 +36,8 @@ export interface Callees {
 
 export interface StageContext {
   readonly code: Code
+  /** Emits the tail call of the handler of the record in local `record`, `offset` bytes on. */
+  dispatch(code: Code, record: number, offset: number): void
   readonly callees: Callees
   /** Linear-memory offset of the CPU state. */
   readonly base: number
