@@ -188,7 +188,7 @@ const registers = new Map<number, Register>([
   [IA32_DEBUGCTL, field('debugctl', within(BigInt(DEBUGCTL_LBR | DEBUGCTL_BTF)))],
   [IA32_PAT, field('pat', memoryTypes(PAT_TYPES), 'pat')],
   ...mtrrs(),
-  [IA32_EFER, { feature: 'syscall', read: (cpu) => cpu.state.efer, write: writeEfer }],
+  [IA32_EFER, { feature: 'nx', read: (cpu) => cpu.state.efer, write: writeEfer }],
   [IA32_STAR, field('star', any, 'syscall')],
   [IA32_LSTAR, field('lstar', isCanonical, 'lm')],
   [IA32_CSTAR, field('cstar', isCanonical, 'lm')],
