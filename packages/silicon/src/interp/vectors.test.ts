@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { div128, Exception, idiv128 } from '@guestmode/x86'
+import { Exception } from '@guestmode/x86'
 import {
   integerVectors,
   MEMORY,
@@ -15,6 +15,7 @@ import { GuestFault } from '../cpu/events.ts'
 import { createStateView } from '../cpu/state-view.ts'
 import { MachineMemory } from '../machine/memory.ts'
 import { privateLayout } from '../machine/private-layout.ts'
+import { namedMicrocode } from '../microcode/index.ts'
 import { Engine } from './engine.ts'
 
 const layout = privateLayout(1024, 1 << 20)
@@ -38,39 +39,13 @@ function createTestProcessor(): { engine: Engine; cpu: Cpu; raised: GuestFault[]
       return low >= codeLinear && low < codeLinear + 0x1000 ? codeHpa + low - codeLinear : -1
     },
   }
-  const divide =
-    (f: typeof div128) =>
-    (_: Cpu, [high, low, divisor]: bigint[]) => {
-      const result = f(high!, low!, divisor!)
-      if (result === undefined) throw new GuestFault(Exception.DE)
-      return [result.quotient, result.remainder]
-    }
   const engine = new Engine({
     cpu,
     layout,
     walker,
     trapOf: () => new GuestFault(Exception.PF, 0),
     microcode: () => undefined,
-    routines: new Map(
-      Object.entries({
-        div128: divide(div128),
-        idiv128: divide(idiv128),
-        popf: () => {
-          throw new Error('popf')
-        },
-        pushf: () => {
-          throw new Error('pushf')
-        },
-        enter: () => {
-          throw new Error('enter')
-        },
-        pop: () => [],
-        mov: () => [],
-        into: () => {
-          throw new GuestFault(Exception.OF)
-        },
-      }),
-    ),
+    routines: new Map(Object.entries(namedMicrocode)) as never,
     fpuTrap: () => new GuestFault(Exception.NM),
     raise: (fault) => {
       raised.push(fault)
