@@ -36,7 +36,7 @@ export class VmxMachine implements VmxHost {
     this.vmx = new Vmx(this)
   }
 
-  run(instructions: number): void {
+  run(instructions: number): undefined {
     this.guest(this, instructions)
   }
   deliverEvent(event: CpuEvent): void {

@@ -1,5 +1,5 @@
 import type { Cpu } from '../cpu/cpu.ts'
-import type { CpuEvent } from '../cpu/events.ts'
+import type { CpuEvent, VmExit } from '../cpu/events.ts'
 import type { NonRoot } from '../cpu/non-root.ts'
 import type { PageWalker } from '../paging/walk.ts'
 
@@ -9,10 +9,10 @@ export interface VmxHost extends Cpu {
   nonRoot: NonRoot | undefined
   readonly walker: PageWalker
   /**
-   * Runs the guest from `state`: until something throws VmExit, or about this many instructions have run, or the processor is not
-   * in the active state. Honours `nonRoot.watching` and `nonRoot.singleStep`, and `state.pendingDebug` at the first boundary.
+   * Runs the guest from `state` until a VM exit, which it returns (cheaper) or throws; or until about this many instructions
+   * have run, or the processor is not in the active state. Honours `nonRoot.watching` and `nonRoot.singleStep`.
    */
-  run(instructions: number): void
+  run(instructions: number): VmExit | void
   /** Delivery through the IDT; VmExit leaves `nonRoot.delivering` set. */
   deliverEvent(event: CpuEvent): void
   /** The MSR, or undefined where RDMSR faults. */

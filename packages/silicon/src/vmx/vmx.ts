@@ -34,7 +34,11 @@ const eferPaging = 0xd00
 /** BS, or a breakpoint that was enabled. */
 const PENDING_ENABLED = 0x5000n
 
-const f = cpuState.fields
+/** Word indices in the CPU state. */
+const CR0 = cpuState.fields.cr0.offset >> 2
+const CR3 = cpuState.fields.cr3.offset >> 2
+const CR4 = cpuState.fields.cr4.offset >> 2
+const EFER = cpuState.fields.efer.offset >> 2
 
 /** The VMX instructions of a processor. [SDM3 31 "VMX Instruction Reference"] */
 export class Vmx {
@@ -244,15 +248,15 @@ export class Vmx {
     const { context: c, host, vmcs } = this
     const vpid = (c.secondary & SECONDARY_VPID) === 0 ? 0 : vmcs.low(field.VIRTUAL_PROCESSOR_ID)
     const { u32 } = host.mem
-    const word = (offset: number): number => u32[(host.state.base + offset) >> 2]!
+    const at = host.state.base >> 2
     const stale =
       vpid === 0 ||
       vpid !== this.vpid ||
-      word(f.cr3.offset) !== this.cr3Low ||
-      word(f.cr3.offset + 4) !== this.cr3High ||
-      ((word(f.cr0.offset) ^ this.cr0) & cr0Paging) !== 0 ||
-      ((word(f.cr4.offset) ^ this.cr4) & cr4Paging) !== 0 ||
-      ((word(f.efer.offset) ^ this.efer) & eferPaging) !== 0
+      u32[at + CR3] !== this.cr3Low ||
+      u32[at + CR3 + 1] !== this.cr3High ||
+      ((u32[at + CR0]! ^ this.cr0) & cr0Paging) !== 0 ||
+      ((u32[at + CR4]! ^ this.cr4) & cr4Paging) !== 0 ||
+      ((u32[at + EFER]! ^ this.efer) & eferPaging) !== 0
     this.vpid = vpid
     if (stale) host.flushTlb(true)
   }
@@ -260,12 +264,12 @@ export class Vmx {
   private rememberPaging(): void {
     const { host } = this
     const { u32 } = host.mem
-    const { base } = host.state
-    this.cr0 = u32[(base + f.cr0.offset) >> 2]!
-    this.cr4 = u32[(base + f.cr4.offset) >> 2]!
-    this.efer = u32[(base + f.efer.offset) >> 2]!
-    this.cr3Low = u32[(base + f.cr3.offset) >> 2]!
-    this.cr3High = u32[((base + f.cr3.offset) >> 2) + 1]!
+    const at = host.state.base >> 2
+    this.cr0 = u32[at + CR0]!
+    this.cr4 = u32[at + CR4]!
+    this.efer = u32[at + EFER]!
+    this.cr3Low = u32[at + CR3]!
+    this.cr3High = u32[at + CR3 + 1]!
   }
 
   private runGuest(instructions: number, injects: boolean): VmExit {
@@ -279,7 +283,8 @@ export class Vmx {
       if (vmcs.high(field.GUEST_PENDING_DBG_EXCEPTIONS) !== 0 || vmcs.low(field.GUEST_PENDING_DBG_EXCEPTIONS) !== 0) {
         this.deliverPendingDebug(injects)
       }
-      if (host.state.activity === ACTIVITY_ACTIVE) this.execute(instructions)
+      const exit = host.state.activity === ACTIVITY_ACTIVE ? this.execute(instructions) : undefined
+      if (exit instanceof VmExit) return exit
       if (nonRoot.watching) nonRoot.boundary()
       return new VmExit(ExitReason.EXTERNAL_INTERRUPT)
     } catch (error) {
@@ -304,13 +309,15 @@ export class Vmx {
     host.deliverEvent({ kind: EventKind.hardwareException, vector: Exception.DB })
   }
 
-  private execute(instructions: number): void {
+  private execute(instructions: number): VmExit | void {
     const { host, nonRoot } = this
     if (!nonRoot.timerIsActive) return host.run(instructions)
     for (let left = instructions; left > 0 && host.state.activity === ACTIVITY_ACTIVE; left -= timerSlice) {
       nonRoot.checkTimer()
-      host.run(Math.min(left, timerSlice))
+      const exit = host.run(Math.min(left, timerSlice))
+      if (exit instanceof VmExit) return exit
     }
+    return undefined
   }
 
   private failGuest(check: EntryCheck): VmxStatus {
