@@ -26,9 +26,7 @@ export function debugRegisterMove(cpu: Cpu, to: RegOperand, from: RegOperand): v
   }
   requireCpl0(cpu)
   cpu.nonRoot?.movDr(dr, isWrite ? 'to' : 'from', isWrite ? from.index : to.index)
-  const dr7 = state.dr.get(7)
-  if ((Number(BigInt.asUintN(32, dr7)) & DR7_GD) !== 0) {
-    state.dr.set(7, dr7 & ~BigInt(DR7_GD))
+  if ((Number(BigInt.asUintN(32, state.dr.get(7))) & DR7_GD) !== 0) {
     state.dr.set(6, state.dr.get(6) | BigInt(DR6_BD))
     throw new GuestFault(Exception.DB)
   }

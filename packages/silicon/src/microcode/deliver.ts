@@ -1,4 +1,4 @@
-import { CR0_PE, EFLAGS_RF, Exception } from '@guestmode/x86'
+import { CR0_PE, DR7_GD, EFLAGS_RF, Exception } from '@guestmode/x86'
 import type { Cpu } from '../cpu/cpu.ts'
 import { EventKind, GuestFault, type CpuEvent } from '../cpu/events.ts'
 import { deliverLong } from './deliver-long.ts'
@@ -48,6 +48,8 @@ function transfer(cpu: Cpu, event: CpuEvent): void {
   else target = deliverProtected(cpu, vector, isSoftware, Number(BigInt.asUintN(32, returnIp)), image, errorCode, ext)
   state.rip = target
   cpu.nextRip = target
+  // [SDM3 18.2.4 "Debug Control Register (DR7)": the handler may access the debug registers]
+  if (vector === Exception.DB) state.dr.set(7, state.dr.get(7) & ~BigInt(DR7_GD))
   const blocking = state.interruptibility & ~BLOCKING_BY_STI_AND_MOV_SS
   state.interruptibility = kind === EventKind.nmi ? blocking | BLOCKING_BY_NMI : blocking
   state.activity = ACTIVE
@@ -124,9 +126,16 @@ export function deliverEvent(cpu: Cpu, event: CpuEvent): void {
   }
 }
 
-/** An exception raised by an instruction or by the fetch of one. */
+/** #BP and #OF come of INT3 and INTO alone: RIP is pushed as behind them, and the gate's DPL is checked. */
+function softwareExceptionOf(cpu: Cpu, vector: number): CpuEvent {
+  const instructionLength = Number(BigInt.asUintN(8, cpu.nextRip - cpu.state.rip))
+  return { kind: EventKind.softwareException, vector, instructionLength }
+}
+
+/** An exception raised by an instruction (`state.rip` at it, `nextRip` behind it) or by the fetch of one. */
 export function raise(cpu: Cpu, fault: GuestFault): void {
-  const event = exceptionOf(cpu, fault)
+  const { vector } = fault
+  const event = vector === Exception.BP || vector === Exception.OF ? softwareExceptionOf(cpu, vector) : exceptionOf(cpu, fault)
   intercept(cpu, event)
   deliverEvent(cpu, event)
 }

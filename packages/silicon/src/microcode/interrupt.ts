@@ -45,16 +45,13 @@ const INT: Microcode = (cpu, insn) => {
   deliverEvent(cpu, { kind: EventKind.softwareInterrupt, vector, instructionLength: insn.length })
 }
 
-/** INT3 and INTO: the exception bitmap applies, IOPL does not. */
-export function softwareException(cpu: Cpu, vector: number, instructionLength: number): void {
-  cpu.nonRoot?.exception(new GuestFault(vector), undefined)
-  deliverEvent(cpu, { kind: EventKind.softwareException, vector, instructionLength })
+/** IOPL does not matter to these two; `raise` makes software exceptions of them. */
+const INT3: Microcode = () => {
+  throw new GuestFault(Exception.BP)
 }
 
-const INT3: Microcode = (cpu, insn) => softwareException(cpu, Exception.BP, insn.length)
-
-const INTO: Microcode = (cpu, insn) => {
-  if ((readFlags(cpu) & EFLAGS_OF) !== 0) softwareException(cpu, Exception.OF, insn.length)
+const INTO: Microcode = (cpu) => {
+  if ((readFlags(cpu) & EFLAGS_OF) !== 0) throw new GuestFault(Exception.OF)
 }
 
 const INT1: Microcode = (cpu, insn) => {

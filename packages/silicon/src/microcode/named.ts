@@ -4,7 +4,6 @@ import { currentInstruction } from './current-instruction.ts'
 import { enterNested } from './enter.ts'
 import { popFlags, pushFlags } from './flag-instructions.ts'
 import { fpuNamedMicrocode, type NamedMicrocode } from './fpu-machine.ts'
-import { softwareException } from './interrupt.ts'
 import { segmentMoves } from './segment-moves.ts'
 
 const NONE: readonly bigint[] = []
@@ -17,7 +16,6 @@ function quotient(divide: (high: bigint, low: bigint, divisor: bigint) => Quotie
   }
 }
 
-/** `into` and `popf` are the last thing that their instructions do. */
 export const namedMicrocode: Readonly<Record<string, NamedMicrocode>> = {
   ...fpuNamedMicrocode,
   /** [operandSize] */
@@ -35,9 +33,8 @@ export const namedMicrocode: Readonly<Record<string, NamedMicrocode>> = {
     enterNested(cpu, currentInstruction(cpu).insn.operandSize, Number(args[0]), Number(args[1]))
     return NONE
   },
-  into(cpu) {
-    softwareException(cpu, Exception.OF, Number(BigInt.asUintN(8, cpu.nextRip - cpu.state.rip)))
-    return NONE
+  into() {
+    throw new GuestFault(Exception.OF)
   },
   mov(cpu) {
     segmentMoves.MOV(cpu, currentInstruction(cpu).insn)

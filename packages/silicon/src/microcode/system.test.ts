@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   CODE,
   GDT,
+  IDT,
   longMode,
   protectedMode,
   realMode,
@@ -23,6 +24,7 @@ import {
   microcode,
   namedMicrocode,
   powerUp,
+  raise,
   readFlags,
   readMsr,
   writeCr0,
@@ -353,7 +355,10 @@ describe('control registers', () => {
     expect(cpu.state.dr.get(6)).toBe(0xffff_efffn)
     cpu.run('0f 23 f8')
     expect(cpu.state.dr.get(7)).toBe(0xffff_27ffn)
-    expect(cpu.run('0f 21 c0')?.vector).toBe(1)
+    const fault = cpu.run('0f 21 c0')!
+    expect(fault.vector).toBe(1)
+    cpu.gate(IDT + 8, sel.code0, 0x100, 0x8e)
+    raise(cpu, fault)
     expect([cpu.state.dr.get(6) & 0x2000n, cpu.state.dr.get(7) & 0x2000n]).toEqual([0x2000n, 0n])
     expect(cpu.run('0f 21 e0')).toBeUndefined()
     expect(cpu.state.gpr.get(0)).toBe(cpu.state.dr.get(6))

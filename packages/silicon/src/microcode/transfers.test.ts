@@ -12,7 +12,7 @@ import {
   virtual8086,
   type FakeCpu,
 } from '../../test/fake-cpu.ts'
-import { loadSegment, readFlags, writeFlags } from './index.ts'
+import { loadSegment, raise, readFlags, writeFlags } from './index.ts'
 
 const stack = (cpu: FakeCpu, at: number, count: number, size: 2 | 4 | 8): number[] =>
   Array.from({ length: count }, (_, i) => cpu.peek(at + i * size, size))
@@ -353,10 +353,20 @@ describe('INT, INT3, INTO', () => {
     expect(cpu.run('ce')).toBeUndefined()
     expect(cpu.state.rip).toBe(BigInt(CODE + 1))
     writeFlags(cpu, 0xa02)
-    cpu.run('ce')
-    expect(cpu.state.rip).toBe(0x400n)
-    cpu.run('cc')
-    expect(cpu.state.rip).toBe(0x300n)
+    cpu.state.rip = BigInt(CODE)
+    raise(cpu, cpu.run('ce')!)
+    expect([cpu.state.rip, ...stack(cpu, STACK0 - 12, 3, 4)]).toEqual([0x400n, CODE + 1, sel.code0, 0xa02])
+    cpu.state.rip = BigInt(CODE)
+    raise(cpu, cpu.run('cc')!)
+    expect([cpu.state.rip, cpu.peek(STACK0 - 24)]).toEqual([0x300n, CODE + 1])
+  })
+
+  test('INT3 of level 3 needs a gate of DPL 3', () => {
+    const cpu = protectedMode(3)
+    cpu.gate(0x2000 + 3 * 8, sel.code0, 0x300, 0x8e)
+    cpu.gate(0x2000 + 13 * 8, sel.code0, 0xd00, 0x8e)
+    raise(cpu, cpu.run('cc')!)
+    expect([cpu.state.rip, cpu.peek(STACK0 - 24), cpu.peek(STACK0 - 20)]).toEqual([0xd00n, 3 * 8 + 2, CODE])
   })
 
   test('virtual-8086 mode: INT n by IOPL, by the redirection bitmap under VME', () => {
