@@ -1,6 +1,7 @@
 import type { Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { BUSY, ES } from '../../softfloat/x87.ts'
+import { FSQRT } from './square-root.ts'
 import { c32, clearC1, physical, pop, requireFpuNoWait, stNumber } from './stack.ts'
 
 const EM = 4
@@ -111,7 +112,7 @@ export const controlSemantics: SemanticTable = {
   FFREEP: free(true),
   FNOP: nop,
   FXAM: microcoded('fpu.xam'),
-  FSQRT: microcoded('fpu.sqrt'),
+  FSQRT,
   FSIN: microcoded('fsin'),
   FCOS: microcoded('fcos'),
   FSINCOS: microcoded('fsincos'),

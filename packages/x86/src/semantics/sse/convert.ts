@@ -18,7 +18,7 @@ import {
   unsoundLanes,
   type Float,
 } from './fast-path.ts'
-import { enterMmx, isMmx, lift, lo64, low, readAligned, truth, u32, whole, writeMmx, zero } from './operand.ts'
+import { enterMmx, isMmx, lift, lo64, low, readAligned, requireBoth, truth, u32, whole, writeMmx, zero } from './operand.ts'
 
 const yes = (s: Builder): Val => s.const(1, 1)
 
@@ -201,7 +201,7 @@ const vector =
 const toMmx =
   (sub: Subroutine): Semantic =>
   (s, dst, src) => {
-    s.requireFpu('mmx')
+    requireBoth(s)
     const half = src!.kind === 'mem' && src!.width === 64
     const a = half ? lift(s, s.read(src!)) : readAligned(s, src!)
     // The x87 state changes even when the conversion faults.
@@ -213,7 +213,8 @@ const toMmx =
 /** CVTDQ2PD and CVTPI2PD are exact. Only an MMX source touches the x87 state. */
 const integersToDoubles: Semantic = (s, dst, src) => {
   const mmx = isMmx(src!)
-  s.requireFpu(mmx ? 'mmx' : 'sse')
+  if (mmx) requireBoth(s)
+  else s.requireFpu('sse')
   const value = s.read(low(s, src!, 64))
   s.write(whole(s, dst!), s.op('f64x2.convert_low_i32x4_s', lift(s, value)))
   if (mmx) enterMmx(s)
@@ -221,7 +222,7 @@ const integersToDoubles: Semantic = (s, dst, src) => {
 
 const CVTPI2PS: Semantic = (s, dst, src) => {
   const mmx = isMmx(src!)
-  s.requireFpu('mmx')
+  requireBoth(s)
   const value = lift(s, s.read(low(s, src!, 64)))
   if (mmx) enterMmx(s)
   const [r] = s.call(PI2PS, value)

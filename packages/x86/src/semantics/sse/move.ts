@@ -1,6 +1,18 @@
 import type { Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import { enterMmx, isMmx, isXmm, lift, low, packedUnary, readAligned, requireAligned, whole, writeMmx } from './operand.ts'
+import {
+  enterMmx,
+  isMmx,
+  isXmm,
+  lift,
+  low,
+  packedUnary,
+  readAligned,
+  requireAligned,
+  requireBoth,
+  whole,
+  writeMmx,
+} from './operand.ts'
 
 /** 128 bits, memory on a 16-byte boundary. */
 const moveAligned: Semantic = (s, dst, src) => {
@@ -75,13 +87,13 @@ const MOVNTQ: Semantic = (s, dst, src) => {
 }
 
 const MOVQ2DQ: Semantic = (s, dst, src) => {
-  s.requireFpu('mmx')
+  requireBoth(s)
   s.write(whole(s, dst!), lift(s, s.read(src!)))
   enterMmx(s)
 }
 
 const MOVDQ2Q: Semantic = (s, dst, src) => {
-  s.requireFpu('mmx')
+  requireBoth(s)
   writeMmx(s, dst!, s.read(low(s, src!, 64)))
 }
 
@@ -94,7 +106,6 @@ const duplicate = (lanes: readonly number[]): Semantic => packedUnary((s, a) => 
 
 /** A hint, a fence or a flush: nothing to do in this processor. */
 const nothing: Semantic = () => {}
-/** Fences and MXCSR-free hints of SSE that need no FPU state. */
 const CLFLUSH: Semantic = (s, address) => {
   s.read(low(s, address!, 8))
 }

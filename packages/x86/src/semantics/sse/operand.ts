@@ -46,6 +46,12 @@ export function enterMmx(s: Builder): void {
   s.set('fpEmpty', u32(s, 0))
 }
 
+/** For instructions on both register files: the conditions of SSE, then those of MMX with a pending #MF. */
+export function requireBoth(s: Builder): void {
+  s.requireFpu('sse')
+  s.requireFpu('mmx')
+}
+
 /** Writes an MMX register; its exponent becomes all ones. */
 export function writeMmx(s: Builder, dst: StagedOperand, value: Val): void {
   s.write(whole(s, dst), value)
