@@ -1,11 +1,10 @@
 import type { Semantic } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { BUSY, ES } from '../../softfloat/x87.ts'
+import { fxStateSemantics } from './fx-state.ts'
 import { FSQRT } from './square-root.ts'
 import { c32, clearC1, physical, pop, requireFpuNoWait, stNumber } from './stack.ts'
 
-const EM = 4
-const TS = 8
 const MP_AND_TS = 10
 
 const FNSTCW: Semantic = (s, dst) => {
@@ -83,16 +82,6 @@ const image =
     s.microcode(name, [s.address(memory!)], 0)
   }
 
-/** #UD by EM, #NM by TS; no #MF. [SDM2 "FXSAVE—Save x87 FPU, MMX Technology, and SSE State"] */
-const fxImage =
-  (name: string): Semantic =>
-  (s, memory) => {
-    const cr0 = s.trunc(s.get('cr0'), 32)
-    s.if(s.ne(s.and(cr0, c32(s, EM)), c32(s, 0)), () => s.fault(6))
-    s.if(s.ne(s.and(cr0, c32(s, TS)), c32(s, 0)), () => s.fault(7))
-    s.microcode(name, [s.address(memory!)], 0)
-  }
-
 const EMMS: Semantic = (s) => {
   s.requireFpu('mmx')
   s.set('fpTop', c32(s, 0))
@@ -129,8 +118,7 @@ export const controlSemantics: SemanticTable = {
   FNSAVE: image('fnsave', false),
   FLDENV: image('fldenv', true),
   FRSTOR: image('frstor', true),
-  FXSAVE: fxImage('fxsave'),
-  FXRSTOR: fxImage('fxrstor'),
+  ...fxStateSemantics,
 }
 
 export const mmxControlSemantics: SemanticTable = { EMMS }
