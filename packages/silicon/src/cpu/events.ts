@@ -2,9 +2,12 @@
 export class GuestFault {
   readonly vector: number
   readonly errorCode: number | undefined
-  constructor(vector: number, errorCode?: number) {
+  /** Of a page fault: the linear address, which becomes CR2 unless the fault is intercepted. */
+  readonly linear: bigint | undefined
+  constructor(vector: number, errorCode?: number, linear?: bigint) {
     this.vector = vector
     this.errorCode = errorCode
+    this.linear = linear
   }
 }
 

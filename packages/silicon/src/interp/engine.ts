@@ -48,13 +48,18 @@ export class Engine implements HostCalls {
   /** Word index of the CPU state. */
   private readonly s: number
   private trap: GuestFault | VmExit | undefined
+  /** The VM exit that ends the `run` in progress. */
+  private exit: VmExit | undefined
   private mode = 0
   private user: 0 | 1 = 0
   /** Linear address of RIP 0. */
   private codeBase = 0
   private codeLimit = 0xffff_ffff
   /** By privilege: what the jump cache was filled under. */
-  private readonly jumpKeys = ['', '']
+  private readonly jumpKeys = [
+    { mode: -1, base: 0, limit: 0 },
+    { mode: -1, base: 0, limit: 0 },
+  ]
   private readonly itlb = {
     high: new Uint32Array(itlbSize),
     low: new Uint32Array(itlbSize),
@@ -128,16 +133,17 @@ export class Engine implements HostCalls {
   }
 
   /**
-   * Runs about `instructions` instructions from `state.rip` on; less when the processor stops being active. VM exits are thrown,
-   * with `state.rip` at the instruction that caused them.
+   * Runs about `instructions` instructions from `state.rip` on; less when the processor stops being active. A VM exit is
+   * returned, or thrown where it arises at a boundary or in a delivery, with `state.rip` at the instruction that caused it.
    */
-  run(instructions: number): void {
+  run(instructions: number): VmExit | undefined {
+    this.exit = undefined
     const { mem, state } = this.cpu
     const budgetAt = this.s + (f.budget.offset >> 2)
     mem.i32[budgetAt] = instructions
     this.granted = instructions
     try {
-      while (mem.i32[budgetAt]! > 0 && state.activity === 0) {
+      while (mem.i32[budgetAt]! > 0 && state.activity === 0 && this.exit === undefined) {
         const nonRoot = this.cpu.nonRoot
         if (nonRoot?.watching) nonRoot.boundary()
         if (this.mustStep()) this.step()
@@ -147,6 +153,7 @@ export class Engine implements HostCalls {
       state.instructions += BigInt(this.consumed)
       this.granted = 0
     }
+    return this.exit
   }
 
   /** Instructions that the `run` in progress has executed, as of the last transfer of control; 0 between runs. */
@@ -157,28 +164,30 @@ export class Engine implements HostCalls {
   modeChanged(): void {
     const { mem } = this.cpu
     const { s } = this
-    const word = (offset: number): number => mem.u32[s + (offset >> 2)]!
-    const longActive = (word(f.efer.offset) & 0x400) !== 0
-    const cs = word(f.segAccess.offset + 4 * CS)
+    const { u32 } = mem
+    const longActive = (u32[s + (f.efer.offset >> 2)]! & 0x400) !== 0
+    const cs = u32[s + (f.segAccess.offset >> 2) + CS]!
     const codeWidth = longActive && (cs & 0x2000) !== 0 ? 64 : (cs & 0x4000) !== 0 ? 32 : 16
-    const stackWidth = codeWidth === 64 ? 64 : (word(f.segAccess.offset + 4 * SS) & 0x4000) !== 0 ? 32 : 16
+    const stackWidth = codeWidth === 64 ? 64 : (u32[s + (f.segAccess.offset >> 2) + SS]! & 0x4000) !== 0 ? 32 : 16
     mem.u32[s + (f.codeWidth.offset >> 2)] = codeWidth
     mem.u32[s + (f.stackWidth.offset >> 2)] = stackWidth
     const flat =
       codeWidth === 64 || (this.isFlat(CS, true) && this.isFlat(DS, false) && this.isFlat(ES, false) && this.isFlat(SS, false))
     this.mode = codeModeNumber(codeWidth, stackWidth, flat)
-    this.user = word(f.cpl.offset) === 3 ? 1 : 0
-    this.codeBase = codeWidth === 64 ? 0 : word(f.segBase.offset + 8 * CS)
-    this.codeLimit = codeWidth === 64 ? 0xffff_ffff : word(f.segLimit.offset + 4 * CS)
-    const cr0 = word(f.cr0.offset)
+    this.user = u32[s + (f.cpl.offset >> 2)] === 3 ? 1 : 0
+    this.codeBase = codeWidth === 64 ? 0 : u32[s + (f.segBase.offset >> 2) + 2 * CS]!
+    this.codeLimit = codeWidth === 64 ? 0xffff_ffff : u32[s + (f.segLimit.offset >> 2) + CS]!
+    const cr0 = u32[s + (f.cr0.offset >> 2)]!
     // CR0.EM (2) and TS (3); CR4.OSFXSR (9).
     const x87 = (cr0 & 0xc) !== 0
-    mem.u32[s + (f.fpuTrap.offset >> 2)] = (x87 ? 1 : 0) | (x87 || (word(f.cr4.offset) & 0x200) === 0 ? 2 : 0)
+    mem.u32[s + (f.fpuTrap.offset >> 2)] = (x87 ? 1 : 0) | (x87 || (u32[s + (f.cr4.offset >> 2)]! & 0x200) === 0 ? 2 : 0)
     this.tlb.usePrivilege(this.user)
-    const key = `${this.mode}:${this.codeBase}:${this.codeLimit}`
-    if (this.jumpKeys[this.user] !== key) {
+    const key = this.jumpKeys[this.user]!
+    if (key.mode !== this.mode || key.base !== this.codeBase || key.limit !== this.codeLimit) {
       this.tlb.flushJumps(this.user)
-      this.jumpKeys[this.user] = key
+      key.mode = this.mode
+      key.base = this.codeBase
+      key.limit = this.codeLimit
     }
   }
 
@@ -453,8 +462,8 @@ export class Engine implements HostCalls {
       this.locate()
     }
     this.fetchFailed = false
-    if (trap instanceof VmExit) throw trap
-    this.parts.raise(trap!)
+    if (trap instanceof VmExit) this.exit = trap
+    else this.parts.raise(trap!)
   }
 
   /** One instruction with what hangs on it: the single-step trap and the end of interrupt blocking. */

@@ -83,12 +83,12 @@ export class Tlb {
     return this.probe(this.layout.tlbWrite[this.privilege], high, low)
   }
 
-  readAddressAt(privilege: 0 | 1, high: number, low: number): number {
-    return this.probe(this.layout.tlbRead[privilege], high, low)
+  readAddressAt(privilege: number, high: number, low: number): number {
+    return this.probe(this.layout.tlbRead[privilege]!, high, low)
   }
 
-  writeAddressAt(privilege: 0 | 1, high: number, low: number): number {
-    return this.probe(this.layout.tlbWrite[privilege], high, low)
+  writeAddressAt(privilege: number, high: number, low: number): number {
+    return this.probe(this.layout.tlbWrite[privilege]!, high, low)
   }
 
   /** Takes away direct writes to the page at this linear-memory offset. */

@@ -94,10 +94,11 @@ function exceptionOf(cpu: Cpu, fault: GuestFault): CpuEvent {
   return { kind: EventKind.hardwareException, vector: fault.vector, errorCode }
 }
 
-function intercept(cpu: Cpu, event: CpuEvent): void {
+/** `linear`: of a page fault. CR2 changes only when the fault is not intercepted. */
+function intercept(cpu: Cpu, event: CpuEvent, linear: bigint | undefined): void {
   const { nonRoot } = cpu
-  if (nonRoot === undefined) return
-  nonRoot.exception(new GuestFault(event.vector, event.errorCode), event.vector === Exception.PF ? cpu.state.cr2 : undefined)
+  if (nonRoot !== undefined) nonRoot.exception(new GuestFault(event.vector, event.errorCode), linear)
+  if (linear !== undefined && event.vector === Exception.PF) cpu.state.cr2 = linear
 }
 
 /**
@@ -120,7 +121,7 @@ export function deliverEvent(cpu: Cpu, event: CpuEvent): void {
         cpu.state.activity = SHUTDOWN
         return
       }
-      intercept(cpu, next)
+      intercept(cpu, next, next.vector === Exception.PF ? error.linear : undefined)
       event = next
     }
   }
@@ -136,6 +137,6 @@ function softwareExceptionOf(cpu: Cpu, vector: number): CpuEvent {
 export function raise(cpu: Cpu, fault: GuestFault): void {
   const { vector } = fault
   const event = vector === Exception.BP || vector === Exception.OF ? softwareExceptionOf(cpu, vector) : exceptionOf(cpu, fault)
-  intercept(cpu, event)
+  intercept(cpu, event, fault.linear)
   deliverEvent(cpu, event)
 }

@@ -69,8 +69,8 @@ export class Core implements Cpu, VmxHost {
     this.modeChanged()
   }
 
-  run(instructions: number): void {
-    this.engine.run(instructions)
+  run(instructions: number): VmExit | undefined {
+    return this.engine.run(instructions)
   }
 
   /** Exact also while the guest runs, so that time may be made of it. */
@@ -86,8 +86,10 @@ export class Core implements Cpu, VmxHost {
     const { mem } = this
     const low = Number(linear & 0xffff_ffffn)
     const high = Number(linear >> 32n)
-    const address = this.engine.access.read(high, low, size, access)
-    if (address === 0) throw this.engine.access.trap
+    const { access: slow, tlb } = this.engine
+    const inPage = (low & 0xfff) + size <= 4096 && (access & Access.fetch) === 0
+    const address = (inPage && tlb.readAddressAt((access & Access.user) >> 1, high, low)) || slow.read(high, low, size, access)
+    if (address === 0) throw slow.trap
     switch (size) {
       case 1:
         return BigInt(mem.u8[address]!)
@@ -169,12 +171,11 @@ export class Core implements Cpu, VmxHost {
     return address
   }
 
-  /** What the walker's failure means: a page fault, with CR2, or a VM exit. */
+  /** What the walker's failure means: a page fault or a VM exit. */
   private walkTrap(): GuestFault | VmExit {
     const { fault } = this.walker
     if (fault.kind !== 'page-fault') return eptExit(this.walker)
-    this.state.cr2 = (BigInt(fault.linHi) << 32n) | BigInt(fault.linLo)
-    return new GuestFault(Exception.PF, fault.errorCode)
+    return new GuestFault(Exception.PF, fault.errorCode, (BigInt(fault.linHi) << 32n) | BigInt(fault.linLo))
   }
 
   /** Why an x87, MMX or SSE instruction can't run. [SDM3 Table 13-1 "Action Taken for Combinations of OSFXSR, OSXMMEXCPT, SSE, SSE2, ... EM, MP, and TS"] */
