@@ -157,3 +157,20 @@ describe.each([
     expect(failures.join('\n')).toBe('')
   })
 })
+
+test.each([
+  ['MOVAPS xmm0, [rdi+8]', '0f284708', 'fault=d'],
+  ['MOVAPS [rdi+8], xmm0', '0f294708', 'fault=d'],
+  ['ADDPS xmm0, [rdi+4]', '0f584704', 'fault=d'],
+  ['PADDB xmm0, [rdi+1]', '660ffc4701', 'fault=d'],
+  ['PSRLW xmm0, [rdi+8]', '660fd14708', 'fault=d'],
+  ['CVTPD2PI mm0, [rdi+8]', '660f2d4708', 'fault=d'],
+  ['FXSAVE [rdi+8]', '0fae4708', 'fault=d'],
+  ['MOVUPS xmm0, [rdi+8]', '0f104708', ''],
+  ['MOVSD xmm0, [rdi+1]', 'f20f104701', ''],
+  ['CVTPS2PD xmm0, [rdi+4]', '0f5a4704', ''],
+  ['LDDQU xmm0, [rdi+1]', 'f20ff04701', ''],
+  ['PCMPISTRM xmm0, [rdi+1], 0x31', '660f3a62470131', 'fl=c0'],
+])('alignment: %s', (_, code, changes) => {
+  expect(runFloatVector(wasmEngine, `${code}||${changes}`)).toBe('')
+})

@@ -166,6 +166,7 @@ export function round(n: Num, format: Format, rounding: Rounding, masks: number,
     if (!(masks & OE) && exponent - format.adjust <= format.emax) {
       return { value: finite(sign, full.q, lsb - format.adjust), flags: OE | precision, up: full.up }
     }
+    if (!(masks & OE)) return { value: infinity(sign), flags: OE | PE, up: true }
     const away = rounding === NEAREST || (rounding === DOWN && sign === 1) || (rounding === UP && sign === 0)
     const largest = finite(sign, (1n << BigInt(format.p)) - 1n, format.emax - format.p + 1)
     return { value: away ? infinity(sign) : largest, flags: OE | PE, up: away }

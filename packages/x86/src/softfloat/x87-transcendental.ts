@@ -63,7 +63,7 @@ function reduce(a: Num): Reduced {
   return { rest: finite(negative ? 1 : 0, rest < 0n ? -rest : rest, e), quadrant: a.sign ? (4 - quadrant) & 3 : quadrant }
 }
 
-const TINY = -69
+const TINY = -68
 const flip = (n: Num): Num => ({ ...n, sign: (n.sign ^ 1) as 0 | 1 })
 
 function sineOf({ rest }: Reduced): Num {

@@ -7,12 +7,13 @@ const PE = 0x20
 /** Whether the magnitude `sig` with the fraction `rest` / 2^64 below it rounds away from zero. `sign` is 0 or non-zero; `odd` the last bit kept (width 64). */
 export function roundsUp(s: Builder, rounding: Val, sign: Val, odd: Val, rest: Val): Val {
   const half = c64(s, HALF)
-  const nearest = s.or(s.ltU(half, rest), s.and(s.eq(rest, half), s.trunc(odd, 1)))
-  const inexact = s.ne(rest, c64(s, 0))
-  // Down rounds negative numbers away, up positive ones.
-  const directed = s.and(inexact, s.xor(s.trunc(rounding, 1), s.isZero(sign)))
-  const chop = s.eq(rounding, c32(s, 3))
-  return s.select(s.isZero(rounding), nearest, s.and(directed, s.not(chop)))
+  const up = s.local(s.or(s.ltU(half, rest), s.and(s.eq(rest, half), s.trunc(odd, 1))))
+  s.if(s.ne(rounding, c32(s, 0)), () => {
+    // Down rounds negative numbers away, up positive ones.
+    const away = s.and(s.xor(s.trunc(rounding, 1), s.isZero(sign)), s.ne(rounding, c32(s, 3)))
+    up.set(s.and(s.ne(rest, c64(s, 0)), away))
+  })
+  return up.get()
 }
 
 /** PE and C1 by what rounding did. */
