@@ -44,16 +44,13 @@ export function fastEnough(s: Builder, plain: Val, exact: () => Val): Val {
   return ok.get()
 }
 
-/** As `fastEnough` with any rounding control but 0 also refused by `rounding` false: for operations that truncate. */
+/** As `fastEnough` for operations that truncate: rounding control does not matter. */
 export function fastTruncation(s: Builder, plain: Val, exact: () => Val): Val {
   const control = s.local(s.and(s.get('mxcsr'), u32(s, RELEVANT & ~0x6000)))
   const ok = s.local(s.and(plain, s.eq(control.get(), u32(s, STICKY))))
   s.if(s.and(plain, s.eq(control.get(), u32(s, EXACT_ONLY))), () => ok.set(exact()))
   return ok.get()
 }
-
-/** MXCSR.DAZ is clear. */
-export const denormalsCount = (s: Builder): Val => s.isZero(s.and(s.get('mxcsr'), u32(s, 0x40)))
 
 // Packed forms of the same questions, as vectors of lane masks.
 
