@@ -1,1 +1,5 @@
-export {}
+export { EXIT } from './exit-status.ts'
+export { main } from './main.ts'
+export { runMachine, type MachineRun, type Outcome } from './run/run-machine.ts'
+export { startVmThread, type StartVm, type Vm } from './run/vm.ts'
+export type { Streams } from './streams.ts'
