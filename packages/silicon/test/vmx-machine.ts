@@ -167,7 +167,11 @@ export function readyMachine(): VmxMachine {
   const revision = Number(m.vmx.capability(x86.IA32_VMX_BASIC)! & 0x7fff_ffffn)
   m.poke32(VMXON_REGION, revision)
   m.poke32(VMCS_REGION, revision)
-  if (m.vmx.vmxon(VMXON_REGION) !== undefined || m.vmx.vmclear(VMCS_REGION) !== undefined || m.vmx.vmptrld(VMCS_REGION) !== undefined) {
+  if (
+    m.vmx.vmxon(VMXON_REGION) !== undefined ||
+    m.vmx.vmclear(VMCS_REGION) !== undefined ||
+    m.vmx.vmptrld(VMCS_REGION) !== undefined
+  ) {
     throw new Error('no current VMCS')
   }
   writeGuest(m)

@@ -1,6 +1,17 @@
 import {
-  EPT_A, EPT_D, EPT_PS, EPT_R, EPT_RWX, EPT_VIOLATION_PERMISSIONS_SHIFT, EPT_W, EPTP_ACCESSED_DIRTY, MEMORY_TYPE_UC, MEMORY_TYPE_WB,
-  MEMORY_TYPE_WC, MEMORY_TYPE_WP, MEMORY_TYPE_WT,
+  EPT_A,
+  EPT_D,
+  EPT_PS,
+  EPT_R,
+  EPT_RWX,
+  EPT_VIOLATION_PERMISSIONS_SHIFT,
+  EPT_W,
+  EPTP_ACCESSED_DIRTY,
+  MEMORY_TYPE_UC,
+  MEMORY_TYPE_WB,
+  MEMORY_TYPE_WC,
+  MEMORY_TYPE_WP,
+  MEMORY_TYPE_WT,
 } from '@guestmode/x86'
 import type { MachineMemory } from '../machine/memory.ts'
 import type { TranslationFault } from './fault.ts'
@@ -73,10 +84,13 @@ export class ExtendedPageTables {
     let level = 4
     for (;;) {
       const index =
-        level === 4 ? (gpaHigh >>> 7) & 0x1ff
-        : level === 3 ? ((gpaHigh << 2) | ((gpa >>> 0) >>> 30)) & 0x1ff
-        : level === 2 ? (gpa >>> 21) & 0x1ff
-        : (gpa >>> 12) & 0x1ff
+        level === 4
+          ? (gpaHigh >>> 7) & 0x1ff
+          : level === 3
+            ? ((gpaHigh << 2) | ((gpa >>> 0) >>> 30)) & 0x1ff
+            : level === 2
+              ? (gpa >>> 21) & 0x1ff
+              : (gpa >>> 12) & 0x1ff
       const entry = table + index * 8
       const word = entry < physSize ? (physBase + entry) / 4 : -1
       const low = word < 0 ? -1 : i32[word]!
@@ -87,7 +101,8 @@ export class ExtendedPageTables {
       if ((low & (EPT_R | EPT_W)) === EPT_W || (top & this.reservedHigh) !== 0) return this.misconfiguration(gpa)
       const address = (top & 0xf_ffff) * high + ((low & 0xffff_f000) >>> 0)
       if (level === 1 || (level < 4 && (low & EPT_PS) !== 0)) {
-        if ((low & leafReserved[level]!) !== 0 || ((memoryTypes >>> ((low >>> 3) & 7)) & 1) === 0) return this.misconfiguration(gpa)
+        if ((low & leafReserved[level]!) !== 0 || ((memoryTypes >>> ((low >>> 3) & 7)) & 1) === 0)
+          return this.misconfiguration(gpa)
         if ((allowed & want) !== want) return this.violation(gpa, want, allowed, origin)
         const offset = level === 1 ? 0 : level === 2 ? gpa & 0x001f_f000 : gpa & 0x3fff_f000
         return this.finish(gpa, address + offset, want, allowed, level, low)

@@ -126,13 +126,25 @@ describe('PAE paging', () => {
 
   test('three levels', () => {
     expect(walk(LINEAR, Access.write | Access.user)).toBe(PAGE + 0x123)
-    expect([get(ROOT + 0x28), get(DIR2 + 8), get(TABLE + 24)]).toEqual([BigInt(DIR2) | 1n, BigInt(TABLE) | 0x27n, BigInt(PAGE) | 0x67n])
+    expect([get(ROOT + 0x28), get(DIR2 + 8), get(TABLE + 24)]).toEqual([
+      BigInt(DIR2) | 1n,
+      BigInt(TABLE) | 0x27n,
+      BigInt(PAGE) | 0x67n,
+    ])
     put(TABLE + 24, (0xan << 32n) | BigInt(PAGE) | PWU)
     expect(walk(LINEAR, Access.read)).toBe(0xa_0000_9123)
   })
 
   test('reserved bits', () => {
-    for (const [at, bit] of [[ROOT + 0x28, 1n], [ROOT + 0x28, 5n], [ROOT + 0x28, 63n], [DIR2 + 8, 52n], [TABLE + 24, 40n], [TABLE + 24, 62n], [TABLE + 24, 63n]] as const) {
+    for (const [at, bit] of [
+      [ROOT + 0x28, 1n],
+      [ROOT + 0x28, 5n],
+      [ROOT + 0x28, 63n],
+      [DIR2 + 8, 52n],
+      [TABLE + 24, 40n],
+      [TABLE + 24, 62n],
+      [TABLE + 24, 63n],
+    ] as const) {
       const old = get(at)
       put(at, old | (1n << bit))
       expect([at, bit, fault(LINEAR, Access.user)]).toEqual([at, bit, at === ROOT + 0x28 ? P | RSVD | U : P | RSVD | U])

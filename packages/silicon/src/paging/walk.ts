@@ -1,6 +1,28 @@
 import {
-  cpuState, CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, EFLAGS_AC, EPT_R,
-  EPT_VIOLATION_LINEAR_VALID, EPT_VIOLATION_TRANSLATED, EPT_W, EPT_X, Exception, PTE_A, PTE_D, PTE_G, PTE_P, PTE_PS, PTE_RW, PTE_US,
+  cpuState,
+  CR0_PG,
+  CR0_WP,
+  CR4_PAE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
+  EFER_LMA,
+  EFER_NXE,
+  EFLAGS_AC,
+  EPT_R,
+  EPT_VIOLATION_LINEAR_VALID,
+  EPT_VIOLATION_TRANSLATED,
+  EPT_W,
+  EPT_X,
+  Exception,
+  PTE_A,
+  PTE_D,
+  PTE_G,
+  PTE_P,
+  PTE_PS,
+  PTE_RW,
+  PTE_US,
 } from '@guestmode/x86'
 import { Access } from '../cpu/cpu.ts'
 import type { CpuStateView } from '../cpu/state-view.ts'
@@ -131,10 +153,13 @@ export class PageWalker {
     let level = top
     for (;;) {
       const index =
-        level === 1 ? (linLo >>> 12) & 0x1ff
-        : level === 2 ? (linLo >>> 21) & 0x1ff
-        : level === 3 ? ((linHi << 2) | (linLo >>> 30)) & 0x1ff
-        : (linHi >>> 7) & 0x1ff
+        level === 1
+          ? (linLo >>> 12) & 0x1ff
+          : level === 2
+            ? (linLo >>> 21) & 0x1ff
+            : level === 3
+              ? ((linHi << 2) | (linLo >>> 30)) & 0x1ff
+              : (linHi >>> 7) & 0x1ff
       const word = this.locate(table + index * 8, EPT_R)
       if (word === -1) return -1
       const low = word < 0 ? -1 : i32[word]!
@@ -195,7 +220,14 @@ export class PageWalker {
 
   /** Access rights of the whole path, then accessed and dirty flags. [SDM3 4.6 "Access Rights", 4.8 "Accessed and Dirty Flags"] */
   private check(
-    gpa: number, leaf: number, top: number, low: number, rights: number, noExecute: boolean, unaccessed: number, access: number,
+    gpa: number,
+    leaf: number,
+    top: number,
+    low: number,
+    rights: number,
+    noExecute: boolean,
+    unaccessed: number,
+    access: number,
   ): number {
     const { i32 } = this.mem
     const cr4 = i32[this.cr4At]!
@@ -205,8 +237,10 @@ export class PageWalker {
     const userPage = (rights & PTE_US) !== 0
     const mayWrite = (rights & PTE_RW) !== 0 || (!user && (i32[this.cr0At]! & CR0_WP) === 0)
     const mayExecute = !noExecute && (user || !userPage || (cr4 & CR4_SMEP) === 0)
-    const smap = !user && userPage && (cr4 & CR4_SMAP) !== 0 && ((access & Access.implicit) !== 0 || (i32[this.flagsAt]! & EFLAGS_AC) === 0)
-    if ((user && !userPage) || (write && !mayWrite) || (fetch ? !mayExecute : smap)) return this.pageFault(Exception.PF_PRESENT, access)
+    const smap =
+      !user && userPage && (cr4 & CR4_SMAP) !== 0 && ((access & Access.implicit) !== 0 || (i32[this.flagsAt]! & EFLAGS_AC) === 0)
+    if ((user && !userPage) || (write && !mayWrite) || (fetch ? !mayExecute : smap))
+      return this.pageFault(Exception.PF_PRESENT, access)
     const clean = (low & PTE_D) === 0
     if (unaccessed !== 0 || (write && clean)) {
       for (let level = top; level >= leaf; level--) {

@@ -1,4 +1,14 @@
-import { CPU_CR3_LOAD_EXITING, CPU_CR3_STORE_EXITING, CPU_CR8_LOAD_EXITING, CPU_CR8_STORE_EXITING, CR0_NE, CR0_PE, CR0_TS, ExitReason, Vmcs } from '@guestmode/x86'
+import {
+  CPU_CR3_LOAD_EXITING,
+  CPU_CR3_STORE_EXITING,
+  CPU_CR8_LOAD_EXITING,
+  CPU_CR8_STORE_EXITING,
+  CR0_NE,
+  CR0_PE,
+  CR0_TS,
+  ExitReason,
+  Vmcs,
+} from '@guestmode/x86'
 import { VmExit } from '../cpu/events.ts'
 import { gp } from '../microcode/faults.ts'
 import { currentInstruction } from '../microcode/current-instruction.ts'
@@ -43,7 +53,14 @@ function merge(value: number, current: number, mask: number): number {
   return ((value & ~mask) | (current & mask)) >>> 0
 }
 
-export function moveToCr0(vmcs: CurrentVmcs, caps: VmxCapabilities, unrestricted: boolean, value: bigint, gpr: number, current: bigint): bigint {
+export function moveToCr0(
+  vmcs: CurrentVmcs,
+  caps: VmxCapabilities,
+  unrestricted: boolean,
+  value: bigint,
+  gpr: number,
+  current: bigint,
+): bigint {
   const { mask, shadow } = masked(vmcs, 0)
   const low = word(value)
   if (((low ^ shadow) & mask) !== 0) throw crExit(0, TO, gpr)

@@ -1,5 +1,18 @@
 import * as x86 from '@guestmode/x86'
-import { ExitReason, guestAccess, guestBase, guestLimit, guestSelector, SEG_CS, SEG_DS, SEG_ES, SEG_LDTR, SEG_SS, SEG_TR, Vmcs } from '@guestmode/x86'
+import {
+  ExitReason,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  SEG_CS,
+  SEG_DS,
+  SEG_ES,
+  SEG_LDTR,
+  SEG_SS,
+  SEG_TR,
+  Vmcs,
+} from '@guestmode/x86'
 import { describe, expect, test } from 'vitest'
 import { readyMachine, type VmxMachine } from '../../test/vmx-machine.ts'
 import { controlChecks, injectionChecks } from './entry-checks/controls.ts'
@@ -8,10 +21,22 @@ import { hostStateChecks } from './entry-checks/host-state.ts'
 
 type Change = (m: VmxMachine) => void
 
-const set = (field: number, value: number | bigint): Change => (m) => m.vmx.vmwrite(field, BigInt(value))
-const add = (field: number, bits: number): Change => (m) => m.vmx.vmwrite32(field, (m.vmx.vmread32(field) | bits) >>> 0)
-const remove = (field: number, bits: number): Change => (m) => m.vmx.vmwrite32(field, (m.vmx.vmread32(field) & ~bits) >>> 0)
-const both = (...changes: Change[]): Change => (m) => changes.forEach((change) => change(m))
+const set =
+  (field: number, value: number | bigint): Change =>
+  (m) =>
+    m.vmx.vmwrite(field, BigInt(value))
+const add =
+  (field: number, bits: number): Change =>
+  (m) =>
+    m.vmx.vmwrite32(field, (m.vmx.vmread32(field) | bits) >>> 0)
+const remove =
+  (field: number, bits: number): Change =>
+  (m) =>
+    m.vmx.vmwrite32(field, (m.vmx.vmread32(field) & ~bits) >>> 0)
+const both =
+  (...changes: Change[]): Change =>
+  (m) =>
+    changes.forEach((change) => change(m))
 const { PIN_BASED_VM_EXEC_CONTROL: PIN, CPU_BASED_VM_EXEC_CONTROL: CPU, SECONDARY_VM_EXEC_CONTROL: SECONDARY } = Vmcs
 const inject = (information: number): Change => set(Vmcs.VM_ENTRY_INTR_INFO, (information | x86.INTR_INFO_VALID) >>> 0)
 const restricted = remove(SECONDARY, x86.SECONDARY_UNRESTRICTED_GUEST)
@@ -26,7 +51,11 @@ const controls: Record<string, Change> = {
   'MSR bitmap address': set(Vmcs.MSR_BITMAP, 1n << 45n),
   'virtual-APIC address': both(add(CPU, x86.CPU_USE_TPR_SHADOW), set(Vmcs.VIRTUAL_APIC_PAGE_ADDR, 4)),
   'TPR threshold: reserved bits': both(add(CPU, x86.CPU_USE_TPR_SHADOW), set(Vmcs.TPR_THRESHOLD, 16)),
-  'TPR threshold: at most VTPR': both(add(CPU, x86.CPU_USE_TPR_SHADOW), set(Vmcs.VIRTUAL_APIC_PAGE_ADDR, 0xb000), set(Vmcs.TPR_THRESHOLD, 3)),
+  'TPR threshold: at most VTPR': both(
+    add(CPU, x86.CPU_USE_TPR_SHADOW),
+    set(Vmcs.VIRTUAL_APIC_PAGE_ADDR, 0xb000),
+    set(Vmcs.TPR_THRESHOLD, 3),
+  ),
   'virtual NMIs need NMI exiting': remove(PIN, x86.PIN_NMI_EXITING),
   'NMI-window exiting needs virtual NMIs': both(remove(PIN, x86.PIN_VIRTUAL_NMIS), add(CPU, x86.CPU_NMI_WINDOW_EXITING)),
   'VPID: not 0': set(Vmcs.VIRTUAL_PROCESSOR_ID, 0),
@@ -210,18 +239,22 @@ describe('guest state', () => {
 
   test('every rule is tried', () => expect(uncovered(guestStateChecks, guest)).toEqual([]))
 
-  test.each([['virtual-8086', v86], ['64-bit', both(long, set(guestAccess(SEG_CS), 0xa09b), set(Vmcs.GUEST_RIP, 0xffff_8000_0000_0000n))]] as const)(
-    'a %s guest enters',
-    (_, change) => {
-      const m = readyMachine()
-      change(m)
-      expect(m.vmx.vmlaunch(1)).toBe(undefined)
-      expect(m.vmx.lastEntryFailure).toBe(undefined)
-    },
-  )
+  test.each([
+    ['virtual-8086', v86],
+    ['64-bit', both(long, set(guestAccess(SEG_CS), 0xa09b), set(Vmcs.GUEST_RIP, 0xffff_8000_0000_0000n))],
+  ] as const)('a %s guest enters', (_, change) => {
+    const m = readyMachine()
+    change(m)
+    expect(m.vmx.vmlaunch(1)).toBe(undefined)
+    expect(m.vmx.lastEntryFailure).toBe(undefined)
+  })
 
   test('failures that say more in the qualification', () => {
-    for (const [name, qualification] of [['VMCS link pointer', 4], ['guest PDPTEs', 2], ['guest interruptibility: NMI after MOV SS', 3]] as const) {
+    for (const [name, qualification] of [
+      ['VMCS link pointer', 4],
+      ['guest PDPTEs', 2],
+      ['guest interruptibility: NMI after MOV SS', 3],
+    ] as const) {
       const m = readyMachine()
       guest[name]!(m)
       m.vmx.vmlaunch(1)

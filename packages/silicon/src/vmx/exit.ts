@@ -1,6 +1,16 @@
 import {
-  EFLAGS_RF, Exception, ExitReason, EXIT_ACK_INTERRUPT, EXIT_SAVE_PREEMPTION_TIMER, INTR_INFO_TYPE, INTR_INFO_TYPE_SHIFT,
-  INTR_INFO_VALID, INTR_INFO_VECTOR, INTR_TYPE_PRIVILEGED_SOFTWARE_EXCEPTION, INTR_TYPE_SOFTWARE_EXCEPTION, INTR_TYPE_SOFTWARE_INTERRUPT,
+  EFLAGS_RF,
+  Exception,
+  ExitReason,
+  EXIT_ACK_INTERRUPT,
+  EXIT_SAVE_PREEMPTION_TIMER,
+  INTR_INFO_TYPE,
+  INTR_INFO_TYPE_SHIFT,
+  INTR_INFO_VALID,
+  INTR_INFO_VECTOR,
+  INTR_TYPE_PRIVILEGED_SOFTWARE_EXCEPTION,
+  INTR_TYPE_SOFTWARE_EXCEPTION,
+  INTR_TYPE_SOFTWARE_INTERRUPT,
 } from '@guestmode/x86'
 import { GuestFault, VmExit, type CpuEvent } from '../cpu/events.ts'
 import { changeFlags } from '../microcode/flags.ts'
@@ -19,18 +29,50 @@ const HOST_INTERRUPT_VECTOR = 0xf2
 
 /** Exits that report the length of an instruction always. [SDM3 28.2.5] */
 const withLength = new Set<number>([
-  ExitReason.CPUID, ExitReason.GETSEC, ExitReason.HLT, ExitReason.INVD, ExitReason.INVLPG, ExitReason.RDPMC, ExitReason.RDTSC,
-  ExitReason.RSM, ExitReason.VMCALL, ExitReason.VMCLEAR, ExitReason.VMLAUNCH, ExitReason.VMPTRLD, ExitReason.VMPTRST,
-  ExitReason.VMREAD, ExitReason.VMRESUME, ExitReason.VMWRITE, ExitReason.VMXOFF, ExitReason.VMXON, ExitReason.CR_ACCESS,
-  ExitReason.DR_ACCESS, ExitReason.IO_INSTRUCTION, ExitReason.MSR_READ, ExitReason.MSR_WRITE, ExitReason.MWAIT, ExitReason.MONITOR,
-  ExitReason.PAUSE, ExitReason.GDTR_OR_IDTR_ACCESS, ExitReason.LDTR_OR_TR_ACCESS, ExitReason.INVEPT, ExitReason.RDTSCP,
-  ExitReason.INVVPID, ExitReason.WBINVD, ExitReason.XSETBV, ExitReason.RDRAND, ExitReason.INVPCID, ExitReason.RDSEED,
+  ExitReason.CPUID,
+  ExitReason.GETSEC,
+  ExitReason.HLT,
+  ExitReason.INVD,
+  ExitReason.INVLPG,
+  ExitReason.RDPMC,
+  ExitReason.RDTSC,
+  ExitReason.RSM,
+  ExitReason.VMCALL,
+  ExitReason.VMCLEAR,
+  ExitReason.VMLAUNCH,
+  ExitReason.VMPTRLD,
+  ExitReason.VMPTRST,
+  ExitReason.VMREAD,
+  ExitReason.VMRESUME,
+  ExitReason.VMWRITE,
+  ExitReason.VMXOFF,
+  ExitReason.VMXON,
+  ExitReason.CR_ACCESS,
+  ExitReason.DR_ACCESS,
+  ExitReason.IO_INSTRUCTION,
+  ExitReason.MSR_READ,
+  ExitReason.MSR_WRITE,
+  ExitReason.MWAIT,
+  ExitReason.MONITOR,
+  ExitReason.PAUSE,
+  ExitReason.GDTR_OR_IDTR_ACCESS,
+  ExitReason.LDTR_OR_TR_ACCESS,
+  ExitReason.INVEPT,
+  ExitReason.RDTSCP,
+  ExitReason.INVVPID,
+  ExitReason.WBINVD,
+  ExitReason.XSETBV,
+  ExitReason.RDRAND,
+  ExitReason.INVPCID,
+  ExitReason.RDSEED,
 ])
 
 const fromTaskGate = 3n << 30n
 
 const isSoftware = (kind: number): boolean =>
-  kind === INTR_TYPE_SOFTWARE_INTERRUPT || kind === INTR_TYPE_PRIVILEGED_SOFTWARE_EXCEPTION || kind === INTR_TYPE_SOFTWARE_EXCEPTION
+  kind === INTR_TYPE_SOFTWARE_INTERRUPT ||
+  kind === INTR_TYPE_PRIVILEGED_SOFTWARE_EXCEPTION ||
+  kind === INTR_TYPE_SOFTWARE_EXCEPTION
 
 /** Not considered to be during the event's delivery. [SDM3 28.2.4 "Information for VM Exits During Event Delivery"] */
 function isOutsideDelivery(exit: VmExit, information: number): boolean {
@@ -59,7 +101,9 @@ function setsResumeFlag(host: VmxHost, exit: VmExit, information: number, delive
     case ExitReason.EPT_MISCONFIGURATION:
       return delivering === undefined
     case ExitReason.EXCEPTION_OR_NMI:
-      return (information & INTR_INFO_VECTOR) !== Exception.DB && !isSoftware((information & INTR_INFO_TYPE) >>> INTR_INFO_TYPE_SHIFT)
+      return (
+        (information & INTR_INFO_VECTOR) !== Exception.DB && !isSoftware((information & INTR_INFO_TYPE) >>> INTR_INFO_TYPE_SHIFT)
+      )
     default:
       return false
   }

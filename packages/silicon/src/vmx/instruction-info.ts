@@ -22,7 +22,8 @@ function memoryInformation(memory: MemOperand): number {
   return (index | base | addressSize(memory.addrSize) | (memory.seg << 15)) >>> 0
 }
 
-const register = (operand: Operand | undefined): RegOperand | undefined => (operand?.kind === 'reg' && operand.cls === 'gpr' ? operand : undefined)
+const register = (operand: Operand | undefined): RegOperand | undefined =>
+  operand?.kind === 'reg' && operand.cls === 'gpr' ? operand : undefined
 
 function memoryOf(insn: Insn): MemOperand | undefined {
   for (const operand of insn.operands) if (operand.kind === 'mem') return operand
@@ -52,7 +53,10 @@ function informationOf(reason: number, insn: Insn): number {
     case ExitReason.GDTR_OR_IDTR_ACCESS:
       return (shape | (insn.operandSize === 16 ? 0 : 1 << 11) | (tableRegister[insn.mnemonic]! << 28)) >>> 0
     case ExitReason.LDTR_OR_TR_ACCESS:
-      return (shape | (memory === undefined ? (1 << 10) | (registers[0]!.index << 3) : 0) | (tableRegister[insn.mnemonic]! << 28)) >>> 0
+      return (
+        (shape | (memory === undefined ? (1 << 10) | (registers[0]!.index << 3) : 0) | (tableRegister[insn.mnemonic]! << 28)) >>>
+        0
+      )
     case ExitReason.RDRAND:
     case ExitReason.RDSEED:
       return (registers[0]!.index << 3) | ((insn.operandSize === 16 ? 0 : insn.operandSize === 32 ? 1 : 2) << 11)
@@ -73,9 +77,19 @@ function informationOf(reason: number, insn: Insn): number {
 }
 
 const withOperands = new Set<number>([
-  ExitReason.GDTR_OR_IDTR_ACCESS, ExitReason.LDTR_OR_TR_ACCESS, ExitReason.RDRAND, ExitReason.RDSEED, ExitReason.INVEPT,
-  ExitReason.INVVPID, ExitReason.INVPCID, ExitReason.VMREAD, ExitReason.VMWRITE, ExitReason.VMCLEAR, ExitReason.VMPTRLD,
-  ExitReason.VMPTRST, ExitReason.VMXON,
+  ExitReason.GDTR_OR_IDTR_ACCESS,
+  ExitReason.LDTR_OR_TR_ACCESS,
+  ExitReason.RDRAND,
+  ExitReason.RDSEED,
+  ExitReason.INVEPT,
+  ExitReason.INVVPID,
+  ExitReason.INVPCID,
+  ExitReason.VMREAD,
+  ExitReason.VMWRITE,
+  ExitReason.VMCLEAR,
+  ExitReason.VMPTRLD,
+  ExitReason.VMPTRST,
+  ExitReason.VMXON,
 ])
 const stringIo = 0x10n
 

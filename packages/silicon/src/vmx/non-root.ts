@@ -1,8 +1,28 @@
 import {
-  CPU_INTERRUPT_WINDOW_EXITING, CPU_MONITOR_TRAP_FLAG, CPU_MOV_DR_EXITING, CPU_NMI_WINDOW_EXITING, CPU_RDTSC_EXITING,
-  CPU_UNCONDITIONAL_IO_EXITING, CPU_USE_IO_BITMAPS, CPU_USE_MSR_BITMAPS, CPU_USE_TPR_SHADOW, CPU_USE_TSC_OFFSETTING, EFLAGS_IF,
-  Exception, ExitReason, INTR_INFO_ERROR_CODE, INTR_INFO_VALID, INTR_TYPE_HARDWARE_EXCEPTION, INTR_TYPE_SOFTWARE_EXCEPTION, Vmcs,
-  BLOCKING_BY_MOV_SS, BLOCKING_BY_NMI, BLOCKING_BY_STI, PIN_PREEMPTION_TIMER, SECONDARY_EPT, SECONDARY_UNRESTRICTED_GUEST,
+  CPU_INTERRUPT_WINDOW_EXITING,
+  CPU_MONITOR_TRAP_FLAG,
+  CPU_MOV_DR_EXITING,
+  CPU_NMI_WINDOW_EXITING,
+  CPU_RDTSC_EXITING,
+  CPU_UNCONDITIONAL_IO_EXITING,
+  CPU_USE_IO_BITMAPS,
+  CPU_USE_MSR_BITMAPS,
+  CPU_USE_TPR_SHADOW,
+  CPU_USE_TSC_OFFSETTING,
+  EFLAGS_IF,
+  Exception,
+  ExitReason,
+  INTR_INFO_ERROR_CODE,
+  INTR_INFO_VALID,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  INTR_TYPE_SOFTWARE_EXCEPTION,
+  Vmcs,
+  BLOCKING_BY_MOV_SS,
+  BLOCKING_BY_NMI,
+  BLOCKING_BY_STI,
+  PIN_PREEMPTION_TIMER,
+  SECONDARY_EPT,
+  SECONDARY_UNRESTRICTED_GUEST,
 } from '@guestmode/x86'
 import type { CpuEvent, GuestFault } from '../cpu/events.ts'
 import { VmExit } from '../cpu/events.ts'
@@ -72,7 +92,8 @@ export class NonRootOperation implements NonRoot {
     this.singleStep = traps
     this.trapPending = traps && injects
     if (timer) {
-      this.timerEnd = this.host.environment.tsc() + (BigInt(this.vmcs.low(field.VMX_PREEMPTION_TIMER_VALUE)) << BigInt(preemptionTimerShift))
+      this.timerEnd =
+        this.host.environment.tsc() + (BigInt(this.vmcs.low(field.VMX_PREEMPTION_TIMER_VALUE)) << BigInt(preemptionTimerShift))
     }
     this.watching = traps || timer || (primary & (CPU_INTERRUPT_WINDOW_EXITING | CPU_NMI_WINDOW_EXITING)) !== 0
   }
@@ -211,7 +232,9 @@ export class NonRootOperation implements NonRoot {
         return moveFromCr3(this.primary, gpr, current)
       case 8:
         cr8StoreExit(this.primary, gpr)
-        return (this.primary & CPU_USE_TPR_SHADOW) === 0 ? current : BigInt(this.physicalByte(field.VIRTUAL_APIC_PAGE_ADDR, VTPR) >>> 4)
+        return (this.primary & CPU_USE_TPR_SHADOW) === 0
+          ? current
+          : BigInt(this.physicalByte(field.VIRTUAL_APIC_PAGE_ADDR, VTPR) >>> 4)
     }
   }
 
@@ -227,7 +250,8 @@ export class NonRootOperation implements NonRoot {
     let exits = ((this.exceptionBitmap >>> vector) & 1) !== 0
     if (vector === Exception.PF) {
       const matches =
-        ((errorCode ?? 0) & this.vmcs.low(field.PAGE_FAULT_ERROR_CODE_MASK)) >>> 0 === this.vmcs.low(field.PAGE_FAULT_ERROR_CODE_MATCH)
+        ((errorCode ?? 0) & this.vmcs.low(field.PAGE_FAULT_ERROR_CODE_MASK)) >>> 0 ===
+        this.vmcs.low(field.PAGE_FAULT_ERROR_CODE_MATCH)
       exits = exits === matches
     }
     if (!exits) return

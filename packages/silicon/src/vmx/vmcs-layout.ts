@@ -1,4 +1,14 @@
-import { cpuState, guestAccess, guestBase, guestLimit, guestSelector, Vmcs, vmcsFields, vmcsFieldWidth, type VmcsFieldName } from '@guestmode/x86'
+import {
+  cpuState,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  Vmcs,
+  vmcsFields,
+  vmcsFieldWidth,
+  type VmcsFieldName,
+} from '@guestmode/x86'
 
 /**
  * Format of our VMCS regions: revision identifier, VMX-abort indicator, launch state, then 8 bytes for each field in the order
@@ -71,8 +81,13 @@ bind(Vmcs.GUEST_PENDING_DBG_EXCEPTIONS, binding.u64, fields.pendingDebug.offset)
 /** Fields that some VM exits compute only when they are asked for. */
 export const lazyFields = new Set(
   [
-    Vmcs.VM_EXIT_INSTRUCTION_INFO, Vmcs.EXIT_QUALIFICATION, Vmcs.GUEST_LINEAR_ADDRESS,
-    Vmcs.GUEST_PDPTR0, Vmcs.GUEST_PDPTR1, Vmcs.GUEST_PDPTR2, Vmcs.GUEST_PDPTR3,
+    Vmcs.VM_EXIT_INSTRUCTION_INFO,
+    Vmcs.EXIT_QUALIFICATION,
+    Vmcs.GUEST_LINEAR_ADDRESS,
+    Vmcs.GUEST_PDPTR0,
+    Vmcs.GUEST_PDPTR1,
+    Vmcs.GUEST_PDPTR2,
+    Vmcs.GUEST_PDPTR3,
   ].map(fieldNumber),
 )
 
@@ -81,13 +96,25 @@ export const Due = { controls: 1, host: 2, guest: 4, registers: 8 } as const
 export const dues = new Uint8Array(encodings.length)
 
 const ofGuestModes = new Set<number>([
-  Vmcs.VM_ENTRY_CONTROLS, Vmcs.SECONDARY_VM_EXEC_CONTROL, Vmcs.PIN_BASED_VM_EXEC_CONTROL, Vmcs.VMCS_LINK_POINTER,
+  Vmcs.VM_ENTRY_CONTROLS,
+  Vmcs.SECONDARY_VM_EXEC_CONTROL,
+  Vmcs.PIN_BASED_VM_EXEC_CONTROL,
+  Vmcs.VMCS_LINK_POINTER,
 ])
 /** Checked at every entry, since these are written between most of them. */
 const always = new Set<number>([
-  Vmcs.VM_ENTRY_INTR_INFO, Vmcs.VM_ENTRY_EXCEPTION_ERROR_CODE, Vmcs.VM_ENTRY_INSTRUCTION_LENGTH, Vmcs.GUEST_RIP, Vmcs.GUEST_RSP,
-  Vmcs.GUEST_INTERRUPTIBILITY_INFO, Vmcs.GUEST_ACTIVITY_STATE, Vmcs.GUEST_PENDING_DBG_EXCEPTIONS, Vmcs.VMX_PREEMPTION_TIMER_VALUE,
-  Vmcs.CR0_READ_SHADOW, Vmcs.CR4_READ_SHADOW, Vmcs.TSC_OFFSET,
+  Vmcs.VM_ENTRY_INTR_INFO,
+  Vmcs.VM_ENTRY_EXCEPTION_ERROR_CODE,
+  Vmcs.VM_ENTRY_INSTRUCTION_LENGTH,
+  Vmcs.GUEST_RIP,
+  Vmcs.GUEST_RSP,
+  Vmcs.GUEST_INTERRUPTIBILITY_INFO,
+  Vmcs.GUEST_ACTIVITY_STATE,
+  Vmcs.GUEST_PENDING_DBG_EXCEPTIONS,
+  Vmcs.VMX_PREEMPTION_TIMER_VALUE,
+  Vmcs.CR0_READ_SHADOW,
+  Vmcs.CR4_READ_SHADOW,
+  Vmcs.TSC_OFFSET,
 ])
 
 encodings.forEach((encoding, i) => {
@@ -99,6 +126,6 @@ encodings.forEach((encoding, i) => {
 })
 
 /** Field numbers by name. */
-export const field = Object.fromEntries(Object.entries(vmcsFields).map(([name, encoding]) => [name, fieldNumber(encoding)])) as Readonly<
-  Record<VmcsFieldName, number>
->
+export const field = Object.fromEntries(
+  Object.entries(vmcsFields).map(([name, encoding]) => [name, fieldNumber(encoding)]),
+) as Readonly<Record<VmcsFieldName, number>>

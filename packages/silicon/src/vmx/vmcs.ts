@@ -1,12 +1,26 @@
 import {
-  EFLAGS_DEFINED, EFLAGS_FIXED, vmcsFieldKind, vmcsFieldName, VMXERR_READ_ONLY_FIELD, VMXERR_UNSUPPORTED_FIELD,
+  EFLAGS_DEFINED,
+  EFLAGS_FIXED,
+  vmcsFieldKind,
+  vmcsFieldName,
+  VMXERR_READ_ONLY_FIELD,
+  VMXERR_UNSUPPORTED_FIELD,
 } from '@guestmode/x86'
 import type { Cpu } from '../cpu/cpu.ts'
 import type { MachineMemory } from '../machine/memory.ts'
 import { readFlags, writeFlags } from '../microcode/flags.ts'
 import { VmxInstructionError } from './error.ts'
 import {
-  binding, bindingKinds, bindingOffsets, Due, dues, fieldNumber, lazyFields, masksHigh, masksLow, vmcsRegion,
+  binding,
+  bindingKinds,
+  bindingOffsets,
+  Due,
+  dues,
+  fieldNumber,
+  lazyFields,
+  masksHigh,
+  masksLow,
+  vmcsRegion,
 } from './vmcs-layout.ts'
 
 const high = 0x1_0000_0000
@@ -128,7 +142,12 @@ export class CurrentVmcs {
     if (this.low(field) === low && this.high(field) === top) return
     this.due |= dues[field]!
     // Reserved flags must reach the check of RFLAGS, and the CPU state has no room for them.
-    if (this.live && bindingKinds[field] === binding.rflags && ((low & ~EFLAGS_DEFINED) !== 0 || (low & EFLAGS_FIXED) === 0 || top !== 0)) this.freeze()
+    if (
+      this.live &&
+      bindingKinds[field] === binding.rflags &&
+      ((low & ~EFLAGS_DEFINED) !== 0 || (low & EFLAGS_FIXED) === 0 || top !== 0)
+    )
+      this.freeze()
     if (this.live && bindingKinds[field] !== IN_REGION) this.bind(field, low, top)
     else this.store(field, low, top)
   }

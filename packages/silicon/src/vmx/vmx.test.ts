@@ -3,7 +3,16 @@ import { ExitReason, Vmcs } from '@guestmode/x86'
 import { describe, expect, test } from 'vitest'
 import { GuestFault, VmExit } from '../cpu/events.ts'
 import { readFlags } from '../microcode/flags.ts'
-import { EPT_ROOT, IO_BITMAPS, MSR_BITMAP, readyMachine, VIRTUAL_APIC, VMCS_REGION, VMXON_REGION, type VmxMachine } from '../../test/vmx-machine.ts'
+import {
+  EPT_ROOT,
+  IO_BITMAPS,
+  MSR_BITMAP,
+  readyMachine,
+  VIRTUAL_APIC,
+  VMCS_REGION,
+  VMXON_REGION,
+  type VmxMachine,
+} from '../../test/vmx-machine.ts'
 
 const add = (m: VmxMachine, field: number, bits: number): void => m.vmx.vmwrite32(field, (m.vmx.vmread32(field) | bits) >>> 0)
 const remove = (m: VmxMachine, field: number, bits: number): void => m.vmx.vmwrite32(field, (m.vmx.vmread32(field) & ~bits) >>> 0)
@@ -159,7 +168,11 @@ describe('entry and exit', () => {
     m.vmx.vmwrite32(Vmcs.GUEST_RIP, 0x1_0002)
     exitOf(m, () => undefined)
     expect([m.flushes, m.modeChanges]).toEqual([0, 0])
-    for (const [field, value] of [[Vmcs.VIRTUAL_PROCESSOR_ID, 2], [Vmcs.GUEST_CR3, 0x5000], [Vmcs.EPT_POINTER, (EPT_ROOT + 0x1000) | 0x1e]] as const) {
+    for (const [field, value] of [
+      [Vmcs.VIRTUAL_PROCESSOR_ID, 2],
+      [Vmcs.GUEST_CR3, 0x5000],
+      [Vmcs.EPT_POINTER, (EPT_ROOT + 0x1000) | 0x1e],
+    ] as const) {
       m.flushes = 0
       m.vmx.vmwrite32(field, value)
       exitOf(m, () => undefined)
@@ -272,7 +285,11 @@ describe('intercepts', () => {
 
   test('CR3 targets, CR8 and the TPR shadow, debug registers', () => {
     const m = readyMachine()
-    add(m, Vmcs.CPU_BASED_VM_EXEC_CONTROL, x86.CPU_CR3_LOAD_EXITING | x86.CPU_CR3_STORE_EXITING | x86.CPU_MOV_DR_EXITING | x86.CPU_USE_TPR_SHADOW)
+    add(
+      m,
+      Vmcs.CPU_BASED_VM_EXEC_CONTROL,
+      x86.CPU_CR3_LOAD_EXITING | x86.CPU_CR3_STORE_EXITING | x86.CPU_MOV_DR_EXITING | x86.CPU_USE_TPR_SHADOW,
+    )
     m.vmx.vmwrite32(Vmcs.VIRTUAL_APIC_PAGE_ADDR, VIRTUAL_APIC)
     m.vmx.vmwrite32(Vmcs.CR3_TARGET_COUNT, 2)
     m.vmx.vmwrite(Vmcs.CR3_TARGET_VALUE1, 0x7000n)
@@ -365,7 +382,9 @@ describe('instruction information', () => {
       m.nextRip = state.rip + 5n
       nonRoot!.instruction('LGDT')
     })
-    expect(m.vmx.vmread32(Vmcs.VM_EXIT_INSTRUCTION_INFO)).toBe((2 | (1 << 7) | (1 << 11) | (3 << 15) | (1 << 18) | (3 << 23) | (2 << 28)) >>> 0)
+    expect(m.vmx.vmread32(Vmcs.VM_EXIT_INSTRUCTION_INFO)).toBe(
+      (2 | (1 << 7) | (1 << 11) | (3 << 15) | (1 << 18) | (3 << 23) | (2 << 28)) >>> 0,
+    )
     expect(m.vmx.vmread(Vmcs.EXIT_QUALIFICATION)).toBe((1n << 64n) - 8n)
     expect(m.vmx.vmread32(Vmcs.VM_EXIT_INSTRUCTION_LENGTH)).toBe(5)
   })

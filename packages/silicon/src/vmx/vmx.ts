@@ -1,9 +1,32 @@
 import {
-  ACTIVITY_ACTIVE, BLOCKING_BY_MOV_SS, BLOCKING_BY_STI, cpuState, Exception, ExitReason, IA32_EFER, IA32_FS_BASE, IA32_GS_BASE, IA32_PAT, IA32_SYSENTER_CS, IA32_SYSENTER_EIP,
-  IA32_SYSENTER_ESP, SECONDARY_VPID, VMXERR_ENTRY_INVALID_CONTROLS, VMXERR_ENTRY_INVALID_HOST_STATE,
-  VMXERR_INVALID_OPERAND, VMXERR_VMCLEAR_INVALID_ADDRESS, VMXERR_VMCLEAR_VMXON_POINTER, VMXERR_VMLAUNCH_NOT_CLEAR,
-  VMXERR_VMPTRLD_INVALID_ADDRESS, VMXERR_VMPTRLD_VMXON_POINTER, VMXERR_VMPTRLD_WRONG_REVISION, VMXERR_VMRESUME_NOT_LAUNCHED,
-  VMXERR_VMXON_IN_ROOT, EXIT_LOAD_EFER, EXIT_LOAD_PAT, INTR_INFO_VALID,
+  ACTIVITY_ACTIVE,
+  BLOCKING_BY_MOV_SS,
+  BLOCKING_BY_STI,
+  cpuState,
+  Exception,
+  ExitReason,
+  IA32_EFER,
+  IA32_FS_BASE,
+  IA32_GS_BASE,
+  IA32_PAT,
+  IA32_SYSENTER_CS,
+  IA32_SYSENTER_EIP,
+  IA32_SYSENTER_ESP,
+  SECONDARY_VPID,
+  VMXERR_ENTRY_INVALID_CONTROLS,
+  VMXERR_ENTRY_INVALID_HOST_STATE,
+  VMXERR_INVALID_OPERAND,
+  VMXERR_VMCLEAR_INVALID_ADDRESS,
+  VMXERR_VMCLEAR_VMXON_POINTER,
+  VMXERR_VMLAUNCH_NOT_CLEAR,
+  VMXERR_VMPTRLD_INVALID_ADDRESS,
+  VMXERR_VMPTRLD_VMXON_POINTER,
+  VMXERR_VMPTRLD_WRONG_REVISION,
+  VMXERR_VMRESUME_NOT_LAUNCHED,
+  VMXERR_VMXON_IN_ROOT,
+  EXIT_LOAD_EFER,
+  EXIT_LOAD_PAT,
+  INTR_INFO_VALID,
 } from '@guestmode/x86'
 import type { VmxStatus } from '../contract.ts'
 import { EventKind, GuestFault, VmExit } from '../cpu/events.ts'
@@ -196,7 +219,8 @@ export class Vmx {
     c.refresh()
     const injects = (c.injection & INTR_INFO_VALID) !== 0
     const controls =
-      ((vmcs.due & Due.controls) !== 0 ? firstFailure(controlChecks, c) : undefined) ?? (injects ? firstFailure(injectionChecks, c) : undefined)
+      ((vmcs.due & Due.controls) !== 0 ? firstFailure(controlChecks, c) : undefined) ??
+      (injects ? firstFailure(injectionChecks, c) : undefined)
     if (controls !== undefined) return this.fail(VMXERR_ENTRY_INVALID_CONTROLS, controls.name)
     if ((vmcs.due & Due.host) !== 0) {
       const failed = firstFailure(hostStateChecks, c)

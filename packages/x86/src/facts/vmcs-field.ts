@@ -19,7 +19,9 @@ export function vmcsFieldWidth(encoding: number): 16 | 32 | 64 | 'natural' {
 /** Every field by name. */
 export const vmcsFields: Readonly<Record<VmcsFieldName, number>> = { ...Vmcs }
 
-const names = new Map<number, VmcsFieldName>(Object.entries(vmcsFields).map(([name, encoding]) => [encoding, name as VmcsFieldName]))
+const names = new Map<number, VmcsFieldName>(
+  Object.entries(vmcsFields).map(([name, encoding]) => [encoding, name as VmcsFieldName]),
+)
 
 export function vmcsFieldName(encoding: number): VmcsFieldName | undefined {
   return names.get(encoding)

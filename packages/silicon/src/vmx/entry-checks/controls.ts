@@ -1,8 +1,25 @@
 import {
-  CPU_NMI_WINDOW_EXITING, CPU_USE_IO_BITMAPS, CPU_USE_MSR_BITMAPS, CPU_USE_TPR_SHADOW, CR0_PE, EPTP_WALK_LENGTH_4, Exception,
-  EXIT_SAVE_PREEMPTION_TIMER, INTR_INFO_ERROR_CODE, INTR_INFO_VECTOR, INTR_TYPE_EXTERNAL, INTR_TYPE_HARDWARE_EXCEPTION, INTR_TYPE_NMI,
-  INTR_TYPE_OTHER, INTR_TYPE_SOFTWARE_INTERRUPT, MEMORY_TYPE_UC, MEMORY_TYPE_WB, PIN_NMI_EXITING, PIN_PREEMPTION_TIMER,
-  PIN_VIRTUAL_NMIS, SECONDARY_VPID,
+  CPU_NMI_WINDOW_EXITING,
+  CPU_USE_IO_BITMAPS,
+  CPU_USE_MSR_BITMAPS,
+  CPU_USE_TPR_SHADOW,
+  CR0_PE,
+  EPTP_WALK_LENGTH_4,
+  Exception,
+  EXIT_SAVE_PREEMPTION_TIMER,
+  INTR_INFO_ERROR_CODE,
+  INTR_INFO_VECTOR,
+  INTR_TYPE_EXTERNAL,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  INTR_TYPE_NMI,
+  INTR_TYPE_OTHER,
+  INTR_TYPE_SOFTWARE_INTERRUPT,
+  MEMORY_TYPE_UC,
+  MEMORY_TYPE_WB,
+  PIN_NMI_EXITING,
+  PIN_PREEMPTION_TIMER,
+  PIN_VIRTUAL_NMIS,
+  SECONDARY_VPID,
 } from '@guestmode/x86'
 import type { AllowedControls } from '../capabilities.ts'
 import { field } from '../vmcs-layout.ts'
@@ -37,7 +54,10 @@ const execution: readonly EntryCheck[] = [
   },
   { name: 'MSR bitmap address', holds: (c) => (c.cpu & CPU_USE_MSR_BITMAPS) === 0 || c.page(field.MSR_BITMAP) },
   { name: 'virtual-APIC address', holds: (c) => (c.cpu & CPU_USE_TPR_SHADOW) === 0 || c.page(field.VIRTUAL_APIC_PAGE_ADDR) },
-  { name: 'TPR threshold: reserved bits', holds: (c) => (c.cpu & CPU_USE_TPR_SHADOW) === 0 || c.low(field.TPR_THRESHOLD) >>> 4 === 0 },
+  {
+    name: 'TPR threshold: reserved bits',
+    holds: (c) => (c.cpu & CPU_USE_TPR_SHADOW) === 0 || c.low(field.TPR_THRESHOLD) >>> 4 === 0,
+  },
   {
     name: 'TPR threshold: at most VTPR',
     holds: (c) => (c.cpu & CPU_USE_TPR_SHADOW) === 0 || c.low(field.TPR_THRESHOLD) <= virtualTpr(c),
@@ -50,7 +70,10 @@ const execution: readonly EntryCheck[] = [
   { name: 'VPID: not 0', holds: (c) => (c.secondary & SECONDARY_VPID) === 0 || c.low(field.VIRTUAL_PROCESSOR_ID) !== 0 },
   { name: 'EPT pointer: memory type', holds: (c) => !c.ept || isEptMemoryType(c.low(field.EPT_POINTER) & 7) },
   { name: 'EPT pointer: walk length', holds: (c) => !c.ept || (c.low(field.EPT_POINTER) & 0x38) === EPTP_WALK_LENGTH_4 },
-  { name: 'EPT pointer: reserved bits', holds: (c) => !c.ept || ((c.low(field.EPT_POINTER) & 0xf80) === 0 && c.physical(field.EPT_POINTER)) },
+  {
+    name: 'EPT pointer: reserved bits',
+    holds: (c) => !c.ept || ((c.low(field.EPT_POINTER) & 0xf80) === 0 && c.physical(field.EPT_POINTER)),
+  },
   { name: 'unrestricted guest needs EPT', holds: (c) => !c.unrestricted || c.ept },
 ]
 
@@ -100,7 +123,10 @@ export const injectionChecks: readonly EntryCheck[] = [
     },
   },
   { name: 'interruption information: reserved bits', holds: (c) => (c.injection & 0x7fff_f000) === 0 },
-  { name: 'exception error code: reserved bits', holds: (c) => !withErrorCode(c) || c.low(field.VM_ENTRY_EXCEPTION_ERROR_CODE) >>> 16 === 0 },
+  {
+    name: 'exception error code: reserved bits',
+    holds: (c) => !withErrorCode(c) || c.low(field.VM_ENTRY_EXCEPTION_ERROR_CODE) >>> 16 === 0,
+  },
   {
     name: 'VM-entry instruction length',
     holds: (c) => {

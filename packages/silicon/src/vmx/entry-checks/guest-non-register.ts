@@ -1,7 +1,24 @@
 import {
-  ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, AR_DPL, AR_L, BLOCKING_BY_MOV_SS, BLOCKING_BY_NMI, BLOCKING_BY_SMI, BLOCKING_BY_STI,
-  CR4_PAE, DEBUGCTL_BTF, EFLAGS_IF, EFLAGS_TF, Exception, INTR_INFO_VECTOR, INTR_TYPE_EXTERNAL, INTR_TYPE_HARDWARE_EXCEPTION,
-  INTR_TYPE_NMI, INTR_TYPE_OTHER, PIN_VIRTUAL_NMIS,
+  ACTIVITY_ACTIVE,
+  ACTIVITY_HLT,
+  ACTIVITY_SHUTDOWN,
+  AR_DPL,
+  AR_L,
+  BLOCKING_BY_MOV_SS,
+  BLOCKING_BY_NMI,
+  BLOCKING_BY_SMI,
+  BLOCKING_BY_STI,
+  CR4_PAE,
+  DEBUGCTL_BTF,
+  EFLAGS_IF,
+  EFLAGS_TF,
+  Exception,
+  INTR_INFO_VECTOR,
+  INTR_TYPE_EXTERNAL,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  INTR_TYPE_NMI,
+  INTR_TYPE_OTHER,
+  PIN_VIRTUAL_NMIS,
 } from '@guestmode/x86'
 import { field, VMCS_REVISION } from '../vmcs-layout.ts'
 import { injectsExternalInterrupt } from './controls.ts'
@@ -23,7 +40,10 @@ export const guestRipChecks: readonly EntryCheck[] = [
       return c.high(field.GUEST_RIP) === 0
     },
   },
-  { name: 'guest RFLAGS: IF for an external interrupt', holds: (c) => !injectsExternalInterrupt(c) || (c.rflags & EFLAGS_IF) !== 0 },
+  {
+    name: 'guest RFLAGS: IF for an external interrupt',
+    holds: (c) => !injectsExternalInterrupt(c) || (c.rflags & EFLAGS_IF) !== 0,
+  },
 ]
 
 export const guestRflagsChecks: readonly EntryCheck[] = [
@@ -65,7 +85,10 @@ function pendingStepAgrees(c: EntryContext): boolean {
 /** [SDM3 27.3.1.5 "Checks on Guest Non-Register State"]; run at every entry where there is something to check. */
 export const guestNonRegisterChecks: readonly EntryCheck[] = [
   { name: 'guest activity state', holds: (c) => activity(c) <= ACTIVITY_SHUTDOWN },
-  { name: 'guest activity state: HLT at CPL 0', holds: (c) => activity(c) !== ACTIVITY_HLT || (c.low(field.GUEST_SS_AR_BYTES) & AR_DPL) === 0 },
+  {
+    name: 'guest activity state: HLT at CPL 0',
+    holds: (c) => activity(c) !== ACTIVITY_HLT || (c.low(field.GUEST_SS_AR_BYTES) & AR_DPL) === 0,
+  },
   {
     name: 'guest activity state: blocking by STI or MOV SS while active only',
     holds: (c) => activity(c) === ACTIVITY_ACTIVE || (blocking(c) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) === 0,
@@ -80,7 +103,10 @@ export const guestNonRegisterChecks: readonly EntryCheck[] = [
     name: 'guest interruptibility: STI and MOV SS',
     holds: (c) => (blocking(c) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) !== (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS),
   },
-  { name: 'guest interruptibility: STI needs IF', holds: (c) => (c.rflags & EFLAGS_IF) !== 0 || (blocking(c) & BLOCKING_BY_STI) === 0 },
+  {
+    name: 'guest interruptibility: STI needs IF',
+    holds: (c) => (c.rflags & EFLAGS_IF) !== 0 || (blocking(c) & BLOCKING_BY_STI) === 0,
+  },
   {
     name: 'guest interruptibility: external interrupt',
     holds: (c) => !injectsExternalInterrupt(c) || (blocking(c) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) === 0,
@@ -98,7 +124,8 @@ export const guestNonRegisterChecks: readonly EntryCheck[] = [
   },
   {
     name: 'guest pending debug exceptions: reserved bits',
-    holds: (c) => (c.low(field.GUEST_PENDING_DBG_EXCEPTIONS) & pendingReserved) === 0 && c.high(field.GUEST_PENDING_DBG_EXCEPTIONS) === 0,
+    holds: (c) =>
+      (c.low(field.GUEST_PENDING_DBG_EXCEPTIONS) & pendingReserved) === 0 && c.high(field.GUEST_PENDING_DBG_EXCEPTIONS) === 0,
   },
   { name: 'guest pending debug exceptions: single step', holds: pendingStepAgrees },
 ]

@@ -1,5 +1,15 @@
 import {
-  CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, ENTRY_LOAD_DEBUG_CONTROLS, ENTRY_LOAD_EFER, ENTRY_LOAD_PAT,
+  CR0_CD,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR4_PAE,
+  CR4_PCIDE,
+  EFER_LMA,
+  EFER_LME,
+  ENTRY_LOAD_DEBUG_CONTROLS,
+  ENTRY_LOAD_EFER,
+  ENTRY_LOAD_PAT,
 } from '@guestmode/x86'
 import { field } from '../vmcs-layout.ts'
 import type { EntryCheck, EntryContext } from './check.ts'

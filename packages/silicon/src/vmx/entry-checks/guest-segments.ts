@@ -1,7 +1,32 @@
 import {
-  AR_DB, AR_DPL_SHIFT, AR_G, AR_L, AR_P, AR_S, AR_TYPE, AR_UNUSABLE, guestAccess, guestBase, guestLimit, guestSelector, SEG_CS, SEG_DS,
-  SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, SELECTOR_RPL, SELECTOR_TI, TYPE_ACCESSED, TYPE_CODE, TYPE_LDT, TYPE_READABLE,
-  TYPE_TSS16_BUSY, TYPE_TSS_BUSY,
+  AR_DB,
+  AR_DPL_SHIFT,
+  AR_G,
+  AR_L,
+  AR_P,
+  AR_S,
+  AR_TYPE,
+  AR_UNUSABLE,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  SEG_CS,
+  SEG_DS,
+  SEG_ES,
+  SEG_FS,
+  SEG_GS,
+  SEG_LDTR,
+  SEG_SS,
+  SEG_TR,
+  SELECTOR_RPL,
+  SELECTOR_TI,
+  TYPE_ACCESSED,
+  TYPE_CODE,
+  TYPE_LDT,
+  TYPE_READABLE,
+  TYPE_TSS16_BUSY,
+  TYPE_TSS_BUSY,
 } from '@guestmode/x86'
 import { field, fieldNumber } from '../vmcs-layout.ts'
 import type { EntryCheck, EntryContext } from './check.ts'
@@ -60,7 +85,10 @@ function each(list: readonly number[], what: string, holds: (c: EntryContext, se
 /** [SDM3 27.3.1.2 "Checks on Guest Segment Registers"] */
 export const guestSegmentChecks: readonly EntryCheck[] = [
   { name: 'guest TR: selector has TI = 0', holds: (c) => (selector(c, SEG_TR) & SELECTOR_TI) === 0 },
-  { name: 'guest LDTR: selector has TI = 0', holds: (c) => !isUsable(c, SEG_LDTR) || (selector(c, SEG_LDTR) & SELECTOR_TI) === 0 },
+  {
+    name: 'guest LDTR: selector has TI = 0',
+    holds: (c) => !isUsable(c, SEG_LDTR) || (selector(c, SEG_LDTR) & SELECTOR_TI) === 0,
+  },
   {
     name: 'guest SS: selector has the RPL of CS',
     holds: (c) => c.virtual8086 || c.unrestricted || ((selector(c, SEG_SS) ^ selector(c, SEG_CS)) & SELECTOR_RPL) === 0,
@@ -89,7 +117,8 @@ export const guestSegmentChecks: readonly EntryCheck[] = [
   ...each(
     data,
     'type',
-    (c, seg) => (type(c, seg) & TYPE_ACCESSED) !== 0 && ((type(c, seg) & TYPE_CODE) === 0 || (type(c, seg) & TYPE_READABLE) !== 0),
+    (c, seg) =>
+      (type(c, seg) & TYPE_ACCESSED) !== 0 && ((type(c, seg) & TYPE_CODE) === 0 || (type(c, seg) & TYPE_READABLE) !== 0),
   ),
   ...each(codeOrData, 'S is 1', (c, seg) => (access(c, seg) & AR_S) !== 0),
   { name: 'guest CS: DPL', holds: (c) => c.virtual8086 || csDpl(c) },
@@ -119,7 +148,10 @@ export const guestSegmentChecks: readonly EntryCheck[] = [
   { name: 'guest LDTR: type', holds: (c) => !isUsable(c, SEG_LDTR) || type(c, SEG_LDTR) === TYPE_LDT },
   { name: 'guest LDTR: S is 0', holds: (c) => !isUsable(c, SEG_LDTR) || (access(c, SEG_LDTR) & AR_S) === 0 },
   { name: 'guest LDTR: present', holds: (c) => !isUsable(c, SEG_LDTR) || (access(c, SEG_LDTR) & AR_P) !== 0 },
-  { name: 'guest LDTR: reserved access rights', holds: (c) => !isUsable(c, SEG_LDTR) || (access(c, SEG_LDTR) & reservedAccess) === 0 },
+  {
+    name: 'guest LDTR: reserved access rights',
+    holds: (c) => !isUsable(c, SEG_LDTR) || (access(c, SEG_LDTR) & reservedAccess) === 0,
+  },
   { name: 'guest LDTR: granularity', holds: (c) => !isUsable(c, SEG_LDTR) || isGranular(c, SEG_LDTR) },
 
   // [SDM3 27.3.1.3 "Checks on Guest Descriptor-Table Registers"]

@@ -1,5 +1,13 @@
 import {
-  CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, ENTRY_IA32E_MODE_GUEST, EXIT_HOST_ADDRESS_SPACE_SIZE, EXIT_LOAD_EFER,
+  CR4_PAE,
+  CR4_PCIDE,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+  EFER_SCE,
+  ENTRY_IA32E_MODE_GUEST,
+  EXIT_HOST_ADDRESS_SPACE_SIZE,
+  EXIT_LOAD_EFER,
   EXIT_LOAD_PAT,
 } from '@guestmode/x86'
 import { field } from '../vmcs-layout.ts'
@@ -22,8 +30,13 @@ export function isPat(c: EntryContext, number: number): boolean {
 const long = (c: EntryContext): boolean => (c.exit & EXIT_HOST_ADDRESS_SPACE_SIZE) !== 0
 
 const selectors = [
-  field.HOST_ES_SELECTOR, field.HOST_CS_SELECTOR, field.HOST_SS_SELECTOR, field.HOST_DS_SELECTOR, field.HOST_FS_SELECTOR,
-  field.HOST_GS_SELECTOR, field.HOST_TR_SELECTOR,
+  field.HOST_ES_SELECTOR,
+  field.HOST_CS_SELECTOR,
+  field.HOST_SS_SELECTOR,
+  field.HOST_DS_SELECTOR,
+  field.HOST_FS_SELECTOR,
+  field.HOST_GS_SELECTOR,
+  field.HOST_TR_SELECTOR,
 ]
 const bases = [field.HOST_FS_BASE, field.HOST_GS_BASE, field.HOST_GDTR_BASE, field.HOST_IDTR_BASE, field.HOST_TR_BASE]
 
@@ -31,7 +44,8 @@ const bases = [field.HOST_FS_BASE, field.HOST_GS_BASE, field.HOST_GDTR_BASE, fie
 export const hostStateChecks: readonly EntryCheck[] = [
   {
     name: 'host CR0: fixed bits',
-    holds: (c) => (c.low(field.HOST_CR0) & c.capabilities.cr0Fixed0) >>> 0 === c.capabilities.cr0Fixed0 && c.high(field.HOST_CR0) === 0,
+    holds: (c) =>
+      (c.low(field.HOST_CR0) & c.capabilities.cr0Fixed0) >>> 0 === c.capabilities.cr0Fixed0 && c.high(field.HOST_CR0) === 0,
   },
   {
     name: 'host CR4: fixed bits',
