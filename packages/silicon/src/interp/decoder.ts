@@ -5,7 +5,6 @@ import type { BlockCache } from './block-cache.ts'
 import type { Handlers } from './handlers.ts'
 import type { RecordWriter } from './record-writer.ts'
 import { codeModes } from './code-mode.ts'
-import { shapeOf } from './shape.ts'
 import { FixedHandler } from './support.ts'
 
 /** Instructions of one block at the most, besides its end. */
@@ -139,7 +138,7 @@ export class Decoder {
       this.writeMicro(record, { kind: 'insn', insn }, pageOffset, count)
       return true
     }
-    const handler = this.handlers.index(shapeOf(insn, codeMode))
+    const handler = this.handlers.indexFor(insn, mode)
     this.writer.write(record, handler, insn, pageOffset, count, codeMode.codeWidth)
     return ends.has(insn.mnemonic)
   }

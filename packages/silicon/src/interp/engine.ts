@@ -12,12 +12,14 @@ import { Decoder, maxInstructionBytes } from './decoder.ts'
 import { Handlers } from './handlers.ts'
 import { Record } from './record.ts'
 import { RecordWriter } from './record-writer.ts'
-import type { HostCalls } from './support.ts'
+import { FixedHandler, type HostCalls } from './support.ts'
 import { warmShapes } from './warm-shapes.ts'
 
 const f = cpuState.fields
 const pageSize = 4096
 const itlbSize = 512
+/** Instructions that cross pages and stay decoded. */
+const crossingSlots = 256
 const RFLAGS_TF = 0x100
 const [ES, CS, SS, DS] = [0, 1, 2, 3]
 const fpuKinds = ['x87', 'mmx', 'sse'] as const
@@ -65,8 +67,9 @@ export class Engine implements HostCalls {
     low: new Uint32Array(itlbSize),
     hpa: new Float64Array(itlbSize).fill(-1),
   }
-  /** Records for one instruction that is not in the cache. */
+  /** Two records for one instruction that is not in the cache; behind them, two for each of `crossings`. */
   private readonly single: number
+  private readonly crossings: ({ mode: number; low: number; high: number; bytes: Uint8Array } | undefined)[] = []
   /** Budget of the `run` in progress. */
   private granted = 0
   /** Executing exactly one instruction. */
@@ -84,7 +87,7 @@ export class Engine implements HostCalls {
     this.s = layout.state >> 2
     this.tlb = new Tlb(mem, layout)
     this.single = layout.records
-    this.blocks = new BlockCache(mem, layout.records + 2 * Record.size, layout.recordsEnd)
+    this.blocks = new BlockCache(mem, layout.records + (1 + crossingSlots) * 2 * Record.size, layout.recordsEnd)
     const engine = this
     this.access = new MemoryAccess({
       mem,
@@ -218,6 +221,11 @@ export class Engine implements HostCalls {
     const ripAt = this.s + (f.rip.offset >> 2)
     const ripLow = mem.u32[ripAt]!
     const ripHigh = mem.u32[ripAt + 1]!
+    const cached = this.tlb.cachedJump(ripHigh, ripLow)
+    if (cached !== 0 && mem.u32[cached >> 2] !== FixedHandler.resync) {
+      this.setRipBase(ripHigh, ripLow, mem.u16[(cached + Record.pageOffset) >> 1]!)
+      return cached
+    }
     const hpa = this.fetchAddress(ripHigh, ripLow)
     if (hpa < 0) return 0
     let record = this.blocks.find(hpa, this.mode)
@@ -239,7 +247,7 @@ export class Engine implements HostCalls {
   }
 
   link(record: number, offset: number): void {
-    if (record === this.single) return
+    if (record < this.single + (1 + crossingSlots) * 2 * Record.size) return
     const { mem } = this.cpu
     const ripBaseAt = this.s + (f.ripBase.offset >> 2)
     const low = mem.u32[ripBaseAt]!
@@ -291,6 +299,9 @@ export class Engine implements HostCalls {
       this.exitChain(ChainExit.budget)
       return 0
     }
+    const nonRoot = cpu.nonRoot
+    // No interrupt can come before the next instruction, which will end the blocking by STI and MOV SS, unless one is waited for.
+    if (nonRoot === undefined || !nonRoot.watching) mem.u32[this.s + (f.interruptibility.offset >> 2)]! &= ~3
     if (this.needsBoundary()) {
       this.exitChain(ChainExit.boundary)
       return 0
@@ -475,7 +486,7 @@ export class Engine implements HostCalls {
     const blocking = state.interruptibility & 3
     const budget = mem.i32[budgetAt]!
     this.exitChain(ChainExit.none)
-    const record = this.fetchSingle()
+    const record = this.fetchSingle(this.single, new Uint8Array(maxInstructionBytes))
     let trapped = this.trap !== undefined
     if (record !== 0) {
       mem.i32[budgetAt] = 0
@@ -502,18 +513,46 @@ export class Engine implements HostCalls {
     }
   }
 
+  /** An instruction that crosses into the next page: decoded anew only when its bytes are not those of the last time. */
   private crossing(): number {
-    return this.fetchSingle()
+    const { mem } = this.cpu
+    const ripAt = this.s + (f.rip.offset >> 2)
+    const low = mem.u32[ripAt]!
+    const slot = (low >>> 12) & (crossingSlots - 1)
+    const known = this.crossings[slot]
+    const record = this.single + (1 + slot) * 2 * Record.size
+    const bytes = new Uint8Array(maxInstructionBytes)
+    const { stepping } = this
+    if (stepping || known === undefined || known.mode !== this.mode || known.low !== low || known.high !== mem.u32[ripAt + 1]!) {
+      const made = this.fetchSingle(record, bytes)
+      if (made !== 0) this.crossings[slot] = { mode: this.mode, low, high: mem.u32[ripAt + 1]!, bytes }
+      return made
+    }
+    const first = this.fetchAddress(known.high, low)
+    if (first < 0) return 0
+    const inPage = pageSize - (first & 0xfff)
+    const second = this.fetchAddress(...this.nextPage(known.high, low, inPage))
+    if (second < 0) return 0
+    this.fetchBytes(bytes, 0, first, inPage)
+    this.fetchBytes(bytes, inPage, second, maxInstructionBytes - inPage)
+    for (let i = 0; i < maxInstructionBytes; i++)
+      if (bytes[i] !== known.bytes[i]) return this.fetchSingle(record, (known.bytes = bytes))
+    this.setRipBase(known.high, low, first & 0xfff)
+    return record
   }
 
-  /** Fetches and decodes the instruction at `rip`, outside the cache; 0 after a fault. */
-  private fetchSingle(): number {
-    const { cpu, decoder, single } = this
+  private nextPage(high: number, low: number, inPage: number): [high: number, low: number] {
+    const next = low + inPage
+    return [next > 0xffff_ffff && this.mode === longMode ? (high + 1) >>> 0 : high, next >>> 0]
+  }
+
+  /** Fetches and decodes the instruction at `rip`, outside the cache, into a record of its own; 0 after a fault. */
+  private fetchSingle(single: number, bytes: Uint8Array): number {
+    const { cpu, decoder } = this
     const { mem } = cpu
     const ripAt = this.s + (f.rip.offset >> 2)
     const ripLow = mem.u32[ripAt]!
     const ripHigh = mem.u32[ripAt + 1]!
-    const bytes = new Uint8Array(maxInstructionBytes)
     const first = this.fetchAddress(ripHigh, ripLow)
     if (first < 0) return 0
     const inPage = Math.min(pageSize - (first & 0xfff), maxInstructionBytes)

@@ -1,11 +1,13 @@
 import { Code, ModuleWriter, WebAssembly, type WasmTable, type ValType } from '@guestmode/wasm-emit'
-import { semantics, type Subroutine } from '@guestmode/x86'
+import { semantics, type Insn, type Subroutine } from '@guestmode/x86'
 import type { MachineMemory } from '../machine/memory.ts'
 import { constant, valTypeOf, type Node } from '../stage/graph.ts'
 import { Stage, type Callees, type StageContext } from '../stage/stage.ts'
 import { HandlerStage } from './handler-stage.ts'
 import { Record } from './record.ts'
-import { shapeKey, type Shape } from './shape.ts'
+import { codeModes } from './code-mode.ts'
+import { shapeKey, shapeOf, type Shape } from './shape.ts'
+import { signatureOf } from './signature.ts'
 import { FixedHandler, importHostCalls, supportSignatures, writeSupport, type HostCalls } from './support.ts'
 
 const tableSize = 1 << 15
@@ -118,6 +120,7 @@ export class Handlers {
   private readonly table: WasmTable
   private readonly exports: Record<string, unknown>
   private readonly indices = new Map<string, number>()
+  private readonly bySignature = new Map<number, number>()
   private readonly mem: MachineMemory
   private readonly base: number
   private readonly host: HostCalls
@@ -150,8 +153,16 @@ export class Handlers {
     this.run = this.exports.dispatch as (record: number) => void
   }
 
+  /** Table index of the handler for an instruction. */
+  indexFor(insn: Insn, modeNumber: number): number {
+    const signature = signatureOf(insn, modeNumber)
+    let index = this.bySignature.get(signature)
+    if (index === undefined) this.bySignature.set(signature, (index = this.index(shapeOf(insn, codeModes[modeNumber]!))))
+    return index
+  }
+
   /** Table index of the handler for a shape. */
-  index(shape: Shape): number {
+  private index(shape: Shape): number {
     const key = shapeKey(shape)
     const known = this.indices.get(key)
     if (known !== undefined) return known

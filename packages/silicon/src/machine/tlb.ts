@@ -105,12 +105,23 @@ export class Tlb {
   }
 
   cacheJump(high: number, low: number, record: number): void {
-    const { mem, layout } = this
-    const entry = layout.jumpCache[this.privilege] + (((low ^ (low >>> jumpIndexBits)) & jumpMask) << jumpEntry.log2Size)
+    const { mem } = this
+    const entry = this.jumpEntry(low)
     mem.u32[entry >> 2] = low
     mem.u32[(entry >> 2) + 1] = high
     mem.u32[(entry + jumpEntry.record) >> 2] = record
     this.used.jump[this.privilege] = true
+  }
+
+  /** The record that `cacheJump` has entered for RIP at the present privilege, or 0. */
+  cachedJump(high: number, low: number): number {
+    const { mem } = this
+    const at = this.jumpEntry(low) >> 2
+    return mem.u32[at] === low && mem.u32[at + 1] === high ? mem.u32[at + (jumpEntry.record >> 2)]! : 0
+  }
+
+  private jumpEntry(low: number): number {
+    return this.layout.jumpCache[this.privilege] + (((low ^ (low >>> jumpIndexBits)) & jumpMask) << jumpEntry.log2Size)
   }
 
   private entry(table: number, low: number): number {
