@@ -1,6 +1,6 @@
 import type { Insn } from '@guestmode/x86'
 import type { MachineMemory } from '../machine/memory.ts'
-import type { GuestFault } from './events.ts'
+import type { GuestFault, VmExit } from './events.ts'
 import type { NonRoot } from './non-root.ts'
 import type { CpuStateView } from './state-view.ts'
 
@@ -57,5 +57,6 @@ export interface Cpu {
   hasFeature(name: string): boolean
 }
 
-export type Microcode = (cpu: Cpu, insn: Insn) => void
+/** A VM exit may be returned instead of thrown. */
+export type Microcode = (cpu: Cpu, insn: Insn) => VmExit | void
 export type { GuestFault }

@@ -1,4 +1,4 @@
-import type { CpuEvent, GuestFault } from './events.ts'
+import type { CpuEvent, GuestFault, VmExit } from './events.ts'
 
 /**
  * What VMX non-root operation changes [SDM3 26 "VMX Non-Root Operation"]. Microcode asks `cpu.nonRoot` (undefined in root
@@ -8,7 +8,15 @@ import type { CpuEvent, GuestFault } from './events.ts'
 export interface NonRoot {
   /** Instructions that exit by a control or always; `name` is the mnemonic (CPUID, HLT, INVD, WBINVD, INVLPG, INVPCID, RDTSC, RDTSCP, RDPMC, PAUSE, MONITOR, MWAIT, RDRAND, RDSEED, XSETBV, GETSEC, RSM, VMCALL, VMXON, ..., SGDT, LGDT, SLDT, LTR, ...). */
   instruction(name: string, qualification?: bigint): void
-  io(port: number, size: 1 | 2 | 4, direction: 'in' | 'out', string: boolean, rep: boolean, immediate: boolean): void
+  /** The exit is returned, because I/O exits are frequent and a throw is dear. */
+  io(
+    port: number,
+    size: 1 | 2 | 4,
+    direction: 'in' | 'out',
+    string: boolean,
+    rep: boolean,
+    immediate: boolean,
+  ): VmExit | undefined
   readMsr(index: number): void
   writeMsr(index: number): void
   /** MOV to CR0/CR3/CR4/CR8, CLTS, LMSW. Returns the value that the register takes (masks and shadows applied), for CR8 see TPR shadow. */

@@ -1,5 +1,5 @@
-import { cpuState, Exception, type Insn } from '@guestmode/x86'
-import { Access, type Cpu } from '../cpu/cpu.ts'
+import { cpuState, Exception } from '@guestmode/x86'
+import { Access, type Cpu, type Microcode } from '../cpu/cpu.ts'
 import { GuestFault, VmExit } from '../cpu/events.ts'
 import type { PrivateLayout } from '../machine/private-layout.ts'
 import { Tlb } from '../machine/tlb.ts'
@@ -30,7 +30,7 @@ export interface EngineParts {
   readonly layout: PrivateLayout
   readonly walker: Walker
   trapOf(linHi: number, linLo: number, access: number): GuestFault | VmExit
-  readonly microcode: (mnemonic: string) => ((cpu: Cpu, insn: Insn) => void) | undefined
+  readonly microcode: (mnemonic: string) => Microcode | undefined
   readonly routines: ReadonlyMap<string, (cpu: Cpu, args: bigint[]) => readonly bigint[]>
   fpuTrap(kind: 'x87' | 'mmx' | 'sse'): GuestFault
   /** Delivers an exception, or throws VmExit. */
@@ -288,7 +288,11 @@ export class Engine implements HostCalls {
     if (low <= 0xffff_ffff) cpu.nextRip = (BigInt(mem.u32[ripAt + 1]!) << 32n) | BigInt(low)
     else cpu.nextRip = BigInt.asUintN(this.mode === longMode ? 64 : 32, cpu.state.rip + BigInt(insn.length))
     try {
-      this.parts.microcode(insn.mnemonic)!(cpu, insn)
+      const exit = this.parts.microcode(insn.mnemonic)!(cpu, insn)
+      if (exit !== undefined) {
+        this.setTrap(exit)
+        return 0
+      }
     } catch (error) {
       this.setTrap(error)
       return 0

@@ -1,5 +1,6 @@
 import { CR0_PE, EFLAGS_DF, type Insn, type MemOperand, type Operand } from '@guestmode/x86'
 import type { Cpu, Microcode } from '../cpu/cpu.ts'
+import type { VmExit } from '../cpu/events.ts'
 import { gp } from './faults.ts'
 import { iopl, isVirtual8086, systemFlags } from './flags.ts'
 import { linearAddress } from './linear.ts'
@@ -32,8 +33,10 @@ const IN: Microcode = (cpu, insn) => {
   const port = portOf(cpu, from)
   const size = (to.width / 8) as Size
   requirePorts(cpu, port, size)
-  cpu.nonRoot?.io(port, size, 'in', false, false, from.kind === 'imm')
+  const exit = cpu.nonRoot?.io(port, size, 'in', false, false, from.kind === 'imm')
+  if (exit !== undefined) return exit
   writeRegister(cpu, 0, to.width, portIn(cpu, port, size))
+  return undefined
 }
 
 const OUT: Microcode = (cpu, insn) => {
@@ -41,8 +44,10 @@ const OUT: Microcode = (cpu, insn) => {
   const port = portOf(cpu, to)
   const size = (from.width / 8) as Size
   requirePorts(cpu, port, size)
-  cpu.nonRoot?.io(port, size, 'out', false, false, to.kind === 'imm')
+  const exit = cpu.nonRoot?.io(port, size, 'out', false, false, to.kind === 'imm')
+  if (exit !== undefined) return exit
   cpu.environment.portOut?.(port, size, (gpr32(cpu, 0) & (0xffff_ffff >>> (32 - size * 8))) >>> 0)
+  return undefined
 }
 
 /** A register by the address size: 32 bits clear the upper half. */
@@ -55,15 +60,16 @@ function addToRegister(cpu: Cpu, index: number, width: 16 | 32 | 64, amount: big
 }
 
 /** One iteration. REP: the instruction is executed again until its count is zero. */
-function stringIo(cpu: Cpu, insn: Insn, memory: MemOperand, direction: 'in' | 'out'): void {
+function stringIo(cpu: Cpu, insn: Insn, memory: MemOperand, direction: 'in' | 'out'): VmExit | undefined {
   const { state } = cpu
   const isRepeated = insn.rep !== 0
   const width = insn.addressSize
-  if (isRepeated && BigInt.asUintN(width, state.gpr.get(1)) === 0n) return
+  if (isRepeated && BigInt.asUintN(width, state.gpr.get(1)) === 0n) return undefined
   const port = gpr16(cpu, 2)
   const size = (memory.width / 8) as Size
   requirePorts(cpu, port, size)
-  cpu.nonRoot?.io(port, size, direction, true, isRepeated, false)
+  const exit = cpu.nonRoot?.io(port, size, direction, true, isRepeated, false)
+  if (exit !== undefined) return exit
 
   const linear = linearAddress(cpu, memory.seg, effectiveAddress(cpu, memory), size, direction === 'in')
   if (direction === 'in') {
@@ -76,6 +82,7 @@ function stringIo(cpu: Cpu, insn: Insn, memory: MemOperand, direction: 'in' | 'o
   const step = BigInt((systemFlags(cpu) & EFLAGS_DF) === 0 ? size : -size)
   addToRegister(cpu, direction === 'in' ? 7 : 6, width, step)
   if (isRepeated && addToRegister(cpu, 1, width, -1n) !== 0n) cpu.nextRip = state.rip
+  return undefined
 }
 
 const INS: Microcode = (cpu, insn) => stringIo(cpu, insn, memoryOperand(insn, 0), 'in')

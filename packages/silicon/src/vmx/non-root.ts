@@ -150,14 +150,21 @@ export class NonRootOperation implements NonRoot {
   }
 
   /** [SDM3 26.1.3: IN, INS, OUT, OUTS; Table 28-5 "Exit Qualification for I/O Instructions"] */
-  io(port: number, size: 1 | 2 | 4, direction: 'in' | 'out', string: boolean, rep: boolean, immediate: boolean): void {
+  io(
+    port: number,
+    size: 1 | 2 | 4,
+    direction: 'in' | 'out',
+    string: boolean,
+    rep: boolean,
+    immediate: boolean,
+  ): VmExit | undefined {
     const { primary } = this
     if ((primary & CPU_USE_IO_BITMAPS) !== 0) {
-      if (!this.portExits(port, size)) return
-    } else if ((primary & CPU_UNCONDITIONAL_IO_EXITING) === 0) return
+      if (!this.portExits(port, size)) return undefined
+    } else if ((primary & CPU_UNCONDITIONAL_IO_EXITING) === 0) return undefined
     const qualification =
       (size - 1) | (direction === 'in' ? 8 : 0) | (string ? 0x10 : 0) | (rep ? 0x20 : 0) | (immediate ? 0x40 : 0) | (port << 16)
-    throw new VmExit(ExitReason.IO_INSTRUCTION, BigInt(qualification >>> 0))
+    return new VmExit(ExitReason.IO_INSTRUCTION, BigInt(qualification >>> 0))
   }
 
   private portExits(port: number, size: number): boolean {
