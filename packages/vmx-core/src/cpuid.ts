@@ -13,20 +13,31 @@ const SUBLEAVES: Readonly<Record<number, number>> = { 4: 8, 7: 1, 0xb: 2, 0xd: 2
 
 /** What the hypervisor itself gives, whatever the processor has: a local APIC with x2APIC mode and TSC deadline. */
 const EMULATED = bits('hypervisor', 'x2apic', 'tsc_deadline')
+const EMULATED_7 = bits('tsc_adjust')
 const HIDDEN = bits('vmx', 'osxsave')
 
 function bits(...names: (keyof typeof cpuidFeatures)[]): number {
   return names.reduce((all, name) => all | (1 << cpuidFeatures[name].bit), 0)
 }
 
+/** Time stamp counter and its crystal: a tick is a nanosecond of the engine's clock, as is one of the local APIC's timer. */
+const TSC_LEAF = 0x15
+const TSC_RATIO: CpuidLeaf = { eax: 1, ebx: 1, ecx: 1_000_000_000, edx: 0 }
+
 /** KVM_GET_SUPPORTED_CPUID. */
 export function supportedCpuid(processor: VirtualizingProcessor): KvmCpuidEntry2[] {
   const entries: KvmCpuidEntry2[] = []
+  const processorsLast = processor.cpuid(0, 0).eax
+  const answer = (leaf: number, subleaf: number): CpuidLeaf => {
+    if (leaf === 0) return { ...processor.cpuid(0, 0), eax: Math.max(processorsLast, TSC_LEAF) }
+    if (leaf === TSC_LEAF) return TSC_RATIO
+    return leaf > processorsLast && leaf < KVM_SIGNATURE ? NOTHING : processor.cpuid(leaf, subleaf)
+  }
   const add = (leaf: number, subleaf = 0, flags = 0) => {
-    entries.push({ function: leaf, index: subleaf, flags, ...adapted(leaf, processor.cpuid(leaf, subleaf)) })
+    entries.push({ function: leaf, index: subleaf, flags, ...adapted(leaf, answer(leaf, subleaf)) })
   }
   const addRange = (first: number) => {
-    const last = processor.cpuid(first, 0).eax >>> 0
+    const last = answer(first, 0).eax >>> 0
     for (let leaf = first; leaf <= last; leaf++) {
       const count = SUBLEAVES[leaf]
       if (count === undefined) add(leaf)
@@ -41,6 +52,7 @@ export function supportedCpuid(processor: VirtualizingProcessor): KvmCpuidEntry2
 }
 
 function adapted(leaf: number, { eax, ebx, ecx, edx }: CpuidLeaf): CpuidLeaf {
+  if (leaf === 7) return { eax, ebx: (ebx | EMULATED_7) >>> 0, ecx, edx }
   if (leaf !== 1) return { eax, ebx, ecx, edx }
   return { eax, ebx: ebx & 0x00ff_ffff, ecx: ((ecx & ~HIDDEN) | EMULATED) >>> 0, edx }
 }

@@ -4,7 +4,7 @@ import {
   IA32_MCG_CTL, IA32_MCG_STATUS, IA32_MISC_ENABLE, IA32_MTRRCAP, IA32_MTRR_DEF_TYPE, IA32_MTRR_FIX16K_80000, IA32_MTRR_FIX16K_A0000,
   IA32_MTRR_FIX4K_C0000, IA32_MTRR_FIX4K_F8000, IA32_MTRR_FIX64K_00000, IA32_MTRR_PHYSBASE0, IA32_P5_MC_ADDR, IA32_P5_MC_TYPE,
   IA32_PAT, IA32_PLATFORM_ID, IA32_STAR, IA32_SYSENTER_CS, IA32_SYSENTER_EIP, IA32_SYSENTER_ESP, IA32_TIME_STAMP_COUNTER,
-  IA32_TSC_AUX, IA32_TSC_DEADLINE, MISC_ENABLE_BTS_UNAVAILABLE, MISC_ENABLE_FAST_STRING, MISC_ENABLE_PEBS_UNAVAILABLE, guestBase,
+  IA32_TSC_ADJUST, IA32_TSC_AUX, IA32_TSC_DEADLINE, MISC_ENABLE_BTS_UNAVAILABLE, MISC_ENABLE_FAST_STRING, MISC_ENABLE_PEBS_UNAVAILABLE, guestBase,
   SEG_FS, SEG_GS, Vmcs, EBL_CR_POWERON, MSR_SMI_COUNT, BBL_CR_CTL3, MSR_PLATFORM_INFO,
 } from '@guestmode/x86'
 import { isPaging, setControlRegisters } from './modes/control-registers.ts'
@@ -104,8 +104,23 @@ const efer: Msr = {
 
 const timeStampCounter: Msr = {
   read: (vcpu) => vcpu.tsc,
-  write(vcpu, value) {
+  write(vcpu, value, byHost) {
+    if (!byHost) vcpu.tscAdjust = BigInt.asUintN(64, vcpu.tscAdjust + value - vcpu.tsc)
     vcpu.setTsc(value)
+    vcpu.vm.timersChanged()
+    return true
+  },
+}
+
+/** [SDM3 18.17.3 "Time-Stamp Counter Adjustment"] */
+const tscAdjust: Msr = {
+  read: (vcpu) => vcpu.tscAdjust,
+  write(vcpu, value, byHost) {
+    const change = value - vcpu.tscAdjust
+    vcpu.tscAdjust = value
+    // A VMM that restores a snapshot sets the counter itself.
+    if (byHost || change === 0n) return true
+    vcpu.setTsc(BigInt.asUintN(64, vcpu.tsc + change))
     vcpu.vm.timersChanged()
     return true
   },
@@ -148,6 +163,7 @@ const msrs = new Map<number, Msr>([
   [IA32_P5_MC_ADDR, fixed(0n)],
   [IA32_P5_MC_TYPE, fixed(0n)],
   [IA32_TIME_STAMP_COUNTER, timeStampCounter],
+  [IA32_TSC_ADJUST, tscAdjust],
   [IA32_PLATFORM_ID, fixed(0n)],
   [IA32_APIC_BASE, apicBase],
   [EBL_CR_POWERON, fixed(0n)],

@@ -60,6 +60,7 @@ export class Vcpu implements KvmVcpuFd {
   shadowedCr3 = 0n
   efer = 0
   tscOffset = 0n
+  tscAdjust = 0n
   /** Guest physical address of the local APIC's page; infinite where none answers. */
   lapicPage = Infinity
 
