@@ -1,3 +1,4 @@
+import type { Code } from '@guestmode/wasm-emit'
 import { semantics } from '@guestmode/x86'
 import type { HandlerWriter } from './loop.ts'
 import { HandlerStage } from './silicon.ts'
@@ -10,7 +11,15 @@ const refuse = (name: string): never => {
 export const generated =
   (base: number, physBase: number): HandlerWriter =>
   (code, callees, shape) => {
-    const context = { code, callees, base, routine: refuse, subroutine: ({ name }: { name: string }) => refuse(name) }
+    const context = {
+      code,
+      callees,
+      base,
+      routine: refuse,
+      subroutine: ({ name }: { name: string }) => refuse(name),
+      dispatch: (into: Code, record: number, offset: number) =>
+        void into.get(record).i32(offset).op('i32.add').returnCall(callees.dispatch),
+    }
     const stage = new HandlerStage(context, shape, physBase)
     stage.finish(() => semantics[shape.mnemonic]!(stage, ...stage.operands))
   }

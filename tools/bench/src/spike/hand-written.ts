@@ -115,7 +115,10 @@ class HandlerByHand {
         this.storeRegister()
         return this.next()
       case 'PUSH':
-        return this.push(() => this.putSource(shape, form, 0), () => this.next())
+        return this.push(
+          () => this.putSource(shape, form, 0),
+          () => this.next(),
+        )
       case 'POP':
         return this.pop()
       case 'CALL':
@@ -209,17 +212,15 @@ class HandlerByHand {
 
   private shift(mnemonic: 'SHL' | 'SHR'): void {
     const { code } = this
-    const [at, a, count, r, out] = [
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-    ]
+    const [at, a, count, r, out] = [code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32'), code.local('i32')]
     this.putRegisterAddress(0)
     code.tee(at).memory('i32.load', this.base).set(a)
     code.get(0).memory('i32.load', Record.immediate).i32(31).op('i32.and').set(count)
-    code.get(a).get(count).op(mnemonic === 'SHL' ? 'i32.shl' : 'i32.shr_u').set(r)
+    code
+      .get(a)
+      .get(count)
+      .op(mnemonic === 'SHL' ? 'i32.shl' : 'i32.shr_u')
+      .set(r)
     code.get(at).get(r)
     this.storeRegister()
     code.get(count).if()
@@ -267,7 +268,11 @@ class HandlerByHand {
       this.putRegisterAddress(0)
       this.putSource(shape, form, 1)
       this.storeRegister()
-    } else this.storeTo(() => this.putEffectiveAddress(shape, 0), () => this.putSource(shape, form, 1))
+    } else
+      this.storeTo(
+        () => this.putEffectiveAddress(shape, 0),
+        () => this.putSource(shape, form, 1),
+      )
     this.next()
   }
 
@@ -329,7 +334,9 @@ class HandlerByHand {
     const { code } = this
     switch (cc >> 1) {
       case 1:
-        this.state('i32.load', 'flagAux').i32(0).op(cc & 1 ? 'i32.ge_s' : 'i32.lt_s')
+        this.state('i32.load', 'flagAux')
+          .i32(0)
+          .op(cc & 1 ? 'i32.ge_s' : 'i32.lt_s')
         break
       case 2:
         this.state('i64.load', 'flagResult').op('i64.eqz')
@@ -361,7 +368,11 @@ class HandlerByHand {
     const { code, handlerType } = this
     code.get(0).i32(Record.size).op('i32.add')
     if (handlerType === undefined) code.returnCall(this.support.dispatch)
-    else code.get(0).memory('i32.load', Record.size + Record.handler).returnCallIndirect(handlerType)
+    else
+      code
+        .get(0)
+        .memory('i32.load', Record.size + Record.handler)
+        .returnCallIndirect(handlerType)
   }
 
   /** To the record in a local, which is on the stack as the argument too. */
@@ -429,7 +440,12 @@ class HandlerByHand {
   private probe(tlb: 'tlbRead' | 'tlbWrite', putLinear: () => void, size: number, linear: number, entry: number): void {
     const { code } = this
     putLinear()
-    code.tee(linear).i32(12 - tlbEntry.log2Size).op('i32.shr_u').i32(((1 << pageIndexBits) - 1) << tlbEntry.log2Size).op('i32.and')
+    code
+      .tee(linear)
+      .i32(12 - tlbEntry.log2Size)
+      .op('i32.shr_u')
+      .i32(((1 << pageIndexBits) - 1) << tlbEntry.log2Size)
+      .op('i32.and')
     this.state('i32.load', tlb).op('i32.add').tee(entry).memory('i64.load', tlbEntry.tag)
     code.get(linear)
     if (size > 1) code.i32(size - 1).op('i32.add')

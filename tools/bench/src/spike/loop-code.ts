@@ -34,16 +34,12 @@ export class LoopCode extends Code {
     tail()
     return this
   }
+}
 
-  /** Branches to the label by the number on the stack. */
-  branchTable(labels: readonly number[], otherwise: number): void {
-    this.bytes.byte(0x0e)
-    this.bytes.unsigned(labels.length)
-    for (const label of [...labels, otherwise]) this.bytes.unsigned(this.nesting - label)
-  }
-
-  /** Depth by way of a branch to the innermost label, whose distance is zero. */
-  private get nesting(): number {
-    return (this as unknown as { depth: number }).depth
-  }
+/** Branches to the label by the number on the stack. */
+export function branchTable(code: Code, labels: readonly number[], otherwise: number): void {
+  const { depth } = code as unknown as { depth: number }
+  code.bytes.byte(0x0e)
+  code.bytes.unsigned(labels.length)
+  for (const label of [...labels, otherwise]) code.bytes.unsigned(depth - label)
 }

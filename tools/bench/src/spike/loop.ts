@@ -1,6 +1,6 @@
 import { ModuleWriter, WebAssembly } from '@guestmode/wasm-emit'
 import { cpuState, type CpuField } from '@guestmode/x86'
-import { LoopCode } from './loop-code.ts'
+import { branchTable, LoopCode } from './loop-code.ts'
 import type { HandlerSet } from './machine.ts'
 import {
   ChainExit,
@@ -54,7 +54,7 @@ export class LoopHandlers implements HandlerSet {
     code.tails.set(callees.dispatch, goOn)
     code.tails.set(callees.jump, () => code.set(record).set(rip).branch(jump))
     code.get(record).memory('i32.load', Record.handler)
-    code.branchTable([none, microcode, endOfBlock, resync, ...cases], none)
+    branchTable(code, [none, microcode, endOfBlock, resync, ...cases], none)
     code.end().unreachable()
     code.end()
     this.putRip(code)
@@ -116,7 +116,11 @@ export class LoopHandlers implements HandlerSet {
     code.get(record).memory('i64.load16_u', Record.pageOffset).get(record).memory('i64.load8_u', Record.length).op('i64.add')
     code.get(record).memory('i64.load', Record.immediate).op('i64.add').tee(offset)
     code.i64(4096n).op('i64.lt_u').get(record).memory('i32.load', Record.link).op('i32.eqz').op('i32.and').if()
-    code.get(record).get(offset).op('i32.wrap_i64').call((callees as unknown as { link: number }).link)
+    code
+      .get(record)
+      .get(offset)
+      .op('i32.wrap_i64')
+      .call((callees as unknown as { link: number }).link)
     code.end()
     code.i32(0).memory('i64.load', this.field('ripBase')).get(offset).op('i64.add').i64(0xffff_ffffn).op('i64.and')
     code.set(rip).branch(jump)
@@ -133,7 +137,11 @@ export class LoopHandlers implements HandlerSet {
     code.i32(0).i32(ChainExit.budget).memory('i32.store', this.field('chainExit'))
     code.return().end()
     code.get(rip).op('i32.wrap_i64').get(rip).i64(BigInt(jumpIndexBits)).op('i64.shr_u').op('i32.wrap_i64').op('i32.xor')
-    code.i32((1 << jumpIndexBits) - 1).op('i32.and').i32(jumpEntry.log2Size).op('i32.shl')
+    code
+      .i32((1 << jumpIndexBits) - 1)
+      .op('i32.and')
+      .i32(jumpEntry.log2Size)
+      .op('i32.shl')
     code.i32(0).memory('i32.load', this.field('jumpCache')).op('i32.add').tee(entry)
     code.memory('i64.load', jumpEntry.tag).get(rip).op('i64.eq').if()
     code.i32(0).get(rip).get(entry).memory('i32.load', jumpEntry.record).tee(record)
@@ -142,6 +150,9 @@ export class LoopHandlers implements HandlerSet {
     code.end()
     code.i32(0).get(rip).memory('i64.store', this.field('rip'))
     code.i32(0).get(record).memory('i32.store', this.field('record'))
-    code.call((callees as unknown as { lookup: number }).lookup).tee(record).branchIf(next)
+    code
+      .call((callees as unknown as { lookup: number }).lookup)
+      .tee(record)
+      .branchIf(next)
   }
 }

@@ -1,14 +1,16 @@
-import { cpuState } from '@guestmode/x86'
+import { cpuState, type Insn } from '@guestmode/x86'
 import {
   BlockCache,
   ChainExit,
   codeModeNumber,
+  codeModes,
   createStateView,
   Decoder,
   MachineMemory,
   MemoryAccess,
   privateLayout,
   RecordWriter,
+  shapeOf,
   Tlb,
   type CpuStateView,
   type Handlers,
@@ -29,7 +31,7 @@ export interface HandlerSet {
 const CS = 1
 const SS = 2
 const mode = codeModeNumber(32, 32, true)
-const budgetOfOneRun = 1_000_000_000
+export const budgetOfOneRun = 1_000_000_000
 
 /** The least that a chain of handlers needs round it: flat 32-bit code, no paging, no faults; HLT ends. */
 export class SpikeMachine implements HostCalls {
@@ -65,17 +67,18 @@ export class SpikeMachine implements HostCalls {
       smap: false,
     })
     this.handlers = make(mem, layout.state, this.bound())
-    const recording: HandlerSet = {
-      index: (shape) => {
-        this.shapes.push(shape)
-        return this.handlers.index(shape)
-      },
-      run: () => undefined,
+    const index = (shape: Shape): number => {
+      this.shapes.push(shape)
+      return this.handlers.index(shape)
+    }
+    const recording = {
+      index,
+      indexFor: (insn: Insn, modeNumber: number): number => index(shapeOf(insn, codeModes[modeNumber]!)),
     }
     this.decoder = new Decoder({
       mem,
       blocks: this.blocks,
-      handlers: recording as Handlers,
+      handlers: recording as unknown as Handlers,
       writer: new RecordWriter(mem),
       hasFeature: () => true,
       hasMicrocode: (mnemonic) => mnemonic === 'HLT',

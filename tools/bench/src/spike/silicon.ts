@@ -13,7 +13,7 @@ export { Decoder } from '../../../../packages/silicon/dist/interp/decoder.js'
 export { Handlers } from '../../../../packages/silicon/dist/interp/handlers.js'
 export { Record } from '../../../../packages/silicon/dist/interp/record.js'
 export { RecordWriter } from '../../../../packages/silicon/dist/interp/record-writer.js'
-export { memoryForm, shapeKey, shapeOf, type MemoryForm, type Shape } from '../../../../packages/silicon/dist/interp/shape.js'
+export { shapeKey, shapeOf, type Shape } from '../../../../packages/silicon/dist/interp/shape.js'
 export {
   FixedHandler,
   importHostCalls,
