@@ -12,10 +12,17 @@ export interface Mask {
   readonly ulps?: number
   /** Greatest relative difference of single-precision lanes. */
   readonly relative?: number
+  /** Which of several accesses faults first. */
+  readonly accessOrder?: true
   readonly reason: string
 }
 
 export const masks: readonly Mask[] = [
+  {
+    mnemonics: ['IRET', 'RETF', 'CALLF', 'JMPF'],
+    accessOrder: true,
+    reason: 'several words of the stack or of memory, read in an order of the processor’s own',
+  },
   {
     mnemonics: ['F2XM1', 'FYL2X', 'FYL2XP1', 'FPTAN', 'FPATAN', 'FSIN', 'FCOS', 'FSINCOS'],
     ulps: 1,

@@ -91,7 +91,7 @@ export function prepare(row: DecodeRow, p: Preparation): void {
       push([destination(p), selector(random), registers.get(RSP), 0x2bn], random.pick([2, 4, word]))
       return
     case 'IRET':
-      push([destination(p), selector(random), flagImage(random) | 2n, stackTop(), 0x2bn], random.pick([2, 4, word, word, word]))
+      push([destination(p), selector(random), flagImage(random) & ~0x1_0000n, stackTop(), 0x2bn], random.pick([2, 4, word, word, word]))
       return
     case 'JMP':
     case 'CALL':

@@ -33,7 +33,7 @@ const cpu = { mem, state, nextRip: 0n, nonRoot: undefined, hasFeature: () => tru
 const at = (address: bigint): number => mem.physBase + dataHpa + Number(address) - FLOAT_MEMORY
 const machine: FpuMachine = {
   state,
-  instruction: { operandSize: 32, codeWidth: 64, ip: 0n, csSelector: 0, opcode: 0 },
+  instruction: { operandSize: 32, codeWidth: 64, ip: 0n, opcode: 0 },
   load(address, size) {
     let value = 0n
     for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(mem.u8[at(address) + i]!)

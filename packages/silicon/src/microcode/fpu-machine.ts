@@ -1,6 +1,5 @@
 import {
   fpuMicrocode,
-  SEG_CS,
   SEG_DS,
   SEG_FS,
   type FpuInstruction,
@@ -92,18 +91,11 @@ class Instruction implements FpuInstruction {
   get ip(): bigint {
     return this.cpu.state.rip
   }
-  get csSelector(): number {
-    return this.cpu.state.segSelector.get(SEG_CS)
-  }
   /** The low bits of the escape byte, and ModRM. */
   get opcode(): number {
     const { bytes } = currentInstruction(this.cpu)
     const escape = bytes.findIndex((byte) => (byte & 0xf8) === 0xd8)
     return escape < 0 ? 0 : ((bytes[escape]! & 7) << 8) | bytes[escape + 1]!
-  }
-  get dataSelector(): number {
-    const memory = memoryOf(this.cpu)
-    return memory === undefined ? 0 : this.cpu.state.segSelector.get(memory.seg)
   }
   get dataAddress(): bigint {
     const memory = memoryOf(this.cpu)

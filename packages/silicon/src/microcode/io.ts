@@ -64,10 +64,11 @@ function stringIo(cpu: Cpu, insn: Insn, memory: MemOperand, direction: 'in' | 'o
   const { state } = cpu
   const isRepeated = insn.rep !== 0
   const width = insn.addressSize
-  if (isRepeated && BigInt.asUintN(width, state.gpr.get(1)) === 0n) return undefined
   const port = gpr16(cpu, 2)
   const size = (memory.width / 8) as Size
+  // Permission is asked even for no iteration.
   requirePorts(cpu, port, size)
+  if (isRepeated && BigInt.asUintN(width, state.gpr.get(1)) === 0n) return undefined
   const exit = cpu.nonRoot?.io(port, size, direction, true, isRepeated, false)
   if (exit !== undefined) return exit
 

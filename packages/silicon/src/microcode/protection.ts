@@ -37,11 +37,12 @@ function requireProtected(cpu: Cpu): void {
   if (!isProtected(cpu)) throw ud()
 }
 
+/** Bits 19:16, undefined in the manual, are those of the limit. */
 const LAR: Microcode = (cpu, insn) => {
   requireProtected(cpu)
   const descriptor = visible(cpu, readOperand16(cpu, insn.operands[1]!))
   const isValid = descriptor !== undefined && isOneOf(cpu, descriptor, LAR_TYPES, LAR_TYPES_LONG)
-  if (isValid) writeRegister(cpu, registerOperand(insn, 0), insn.operandSize, descriptor.high & 0xf0_ff00)
+  if (isValid) writeRegister(cpu, registerOperand(insn, 0), insn.operandSize, descriptor.high & 0xff_ff00)
   setZf(cpu, isValid)
 }
 

@@ -92,9 +92,7 @@ export function powerUp(cpu: Cpu): void {
   state.fpEmpty = 0
   state.fpOpcode = 0
   state.fpIp = 0n
-  state.fpIpSelector = 0
   state.fpDp = 0n
-  state.fpDpSelector = 0
   state.mxcsr = 0x1f80
   for (let i = 0; i < 16; i++) state.xmm.set(i, 0n)
   cpu.modeChanged()

@@ -79,12 +79,16 @@ export function loadSegmentRegister(cpu: Cpu, seg: number, selector: number): vo
   cpu.modeChanged()
 }
 
-/** Code of the same or a lower privilege must not inherit data segments of a higher one. [SDM2 "IRET/IRETD/IRETQ—Interrupt Return", operation] */
+/**
+ * Code of the same or a lower privilege must not inherit data segments of a higher one; null selectors become 0.
+ * [SDM2 "IRET/IRETD/IRETQ—Interrupt Return", operation]
+ */
 export function dropPrivilegedSegments(cpu: Cpu, cpl: number): void {
   const { state } = cpu
   for (let seg = 0; seg <= SEG_FS + 1; seg++) {
     if (seg === SEG_CS || seg === SEG_SS) continue
     const access = state.segAccess.get(seg)
+    if (isNull(state.segSelector.get(seg))) state.segSelector.set(seg, 0)
     if ((access & AR_UNUSABLE) !== 0 || ((access >>> AR_DPL_SHIFT) & 3) >= cpl) continue
     if ((access & (AR_S | 0xc)) === (AR_S | 0xc)) continue
     loadNull(cpu, seg, 0)

@@ -265,7 +265,7 @@ describe('descriptor tables', () => {
     }
     const cpu = withRegister(protectedMode(3), 0, sel.code3)
     expect(zf(cpu, '0f 02 c8')).toBe(true)
-    expect(cpu.state.gpr.get(1)).toBe(0xc0fb00n)
+    expect(cpu.state.gpr.get(1)).toBe(0xcffb00n)
     expect(zf(cpu, '0f 03 c8')).toBe(true)
     expect(cpu.state.gpr.get(1)).toBe(0xffff_ffffn)
     expect(zf(cpu, '0f 00 e0')).toBe(true)

@@ -1,7 +1,7 @@
 import { fpuMicrocode, type FpuMachine, type FpuRegisters } from '@guestmode/x86'
 import type { CpuStateView } from '../cpu/state-view.ts'
 
-const wide = { operandSize: 64, codeWidth: 64, ip: 0n, csSelector: 0, opcode: 0 } as const
+const wide = { operandSize: 64, codeWidth: 64, ip: 0n, opcode: 0 } as const
 const withVectors = 0x200n
 
 /** FXSAVE and FXRSTOR of host software, in the 64-bit format, to and from 512 bytes of its own. */

@@ -13,8 +13,6 @@ export interface FpuRegisters {
   fpTop: number
   fpEmpty: number
   fpOpcode: number
-  fpIpSelector: number
-  fpDpSelector: number
   fpIp: bigint
   fpDp: bigint
   mxcsr: number
@@ -31,12 +29,10 @@ export interface FpuRegisters {
 export interface FpuInstruction {
   readonly operandSize: 16 | 32 | 64
   readonly codeWidth: 16 | 32 | 64
-  /** Address, CS selector and opcode (its low eleven bits, as FOP has them) of the instruction. */
+  /** Address and opcode (its low eleven bits, as FOP has them) of the instruction. */
   readonly ip: bigint
-  readonly csSelector: number
   readonly opcode: number
-  /** Selector of the memory operand's segment and its effective address; absent without a memory operand. */
-  readonly dataSelector?: number
+  /** Effective address of the memory operand; absent without one. */
   readonly dataAddress?: bigint
 }
 

@@ -91,7 +91,7 @@ export function orderOf(a: Num, b: Num, quiet: boolean): Order {
   return { order: compare(a, b), flags: a.denormal || b.denormal ? DE : 0 }
 }
 
-/** Compares ST(0) with the source. `settled` is false when an unmasked exception forbids the pops and the change of EFLAGS. */
+/** Compares ST(0) with the source. `settled` is false when an unmasked exception forbids the pops. */
 function compared(fpu: X87, mant: bigint, word: number, quiet: boolean): { order: Order['order']; settled: boolean } {
   if (fpu.isEmpty(0) || word & EMPTY) return { order: undefined, settled: fpu.underflow() }
   const { order, flags } = orderOf(fpu.get(0), source(mant, word), quiet)
@@ -113,13 +113,12 @@ const fcom: FpuMicrocode = (m, [mant, word, mode]) => {
   for (let pops = Number(mode! >> 1n); pops > 0; pops--) fpu.pop()
 }
 
-/** As fcom; results: 1 when done, the flags. */
+/** As fcom; the result is the flags, which change with an unmasked exception too. */
 const fcomi: FpuMicrocode = (m, [mant, word, mode]) => {
   const fpu = new X87(m)
   const result = compared(fpu, mant!, Number(word), (mode! & 1n) !== 0n)
-  if (!result.settled) return [0n, 0n]
-  if (mode! >> 1n) fpu.pop()
-  return [1n, eflagsOf(result.order)]
+  if (result.settled && mode! >> 1n) fpu.pop()
+  return [eflagsOf(result.order)]
 }
 
 /** Pushes a datum that was loaded from memory or made by the processor. Arguments: significand, word. */

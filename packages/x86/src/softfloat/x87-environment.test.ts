@@ -26,8 +26,6 @@ const createState = () => ({
   fpTop: 0,
   fpEmpty: 0xff,
   fpOpcode: 0,
-  fpIpSelector: 0,
-  fpDpSelector: 0,
   fpIp: 0n,
   fpDp: 0n,
   mxcsr: 0x1f80,
@@ -52,7 +50,6 @@ const machine: FpuMachine = {
       return codeWidth
     },
     ip: 0x1234_5678n,
-    csSelector: 0x33,
     opcode: 0x1c1,
   },
   load: (address, size) =>
@@ -87,8 +84,6 @@ describe('FXSAVE and FXRSTOR', () => {
     state.fpOpcode = 0x5c1
     state.fpIp = 0x1122_3344_5566_7788n
     state.fpDp = 0x99aa_bbcc_ddee_ff00n
-    state.fpIpSelector = 0x33
-    state.fpDpSelector = 0x2b
     state.mxcsr = 0x9fc1
     for (let i = 0; i < 8; i++) {
       state.fpMant.set(i, 0x8000_0000_0000_0000n + BigInt(i))
@@ -103,8 +98,8 @@ describe('FXSAVE and FXRSTOR', () => {
     expect([view.getUint16(0, true), view.getUint16(2, true), bytes[4], view.getUint16(6, true)]).toEqual([
       0x27f, 0x6901, 0xe0, 0x5c1,
     ])
-    expect([view.getUint32(8, true), view.getUint16(12, true)]).toEqual([0x5566_7788, 0x33])
-    expect([view.getUint32(16, true), view.getUint16(20, true)]).toEqual([0xddee_ff00, 0x2b])
+    expect([view.getUint32(8, true), view.getUint16(12, true)]).toEqual([0x5566_7788, 0])
+    expect([view.getUint32(16, true), view.getUint16(20, true)]).toEqual([0xddee_ff00, 0])
     expect([view.getUint32(24, true), view.getUint32(28, true)]).toEqual([0x9fc1, 0xffff])
     // ST(0) is physical register 5.
     expect([view.getBigUint64(32, true), view.getUint16(40, true)]).toEqual([0x8000_0000_0000_0005n, 0x4005])
@@ -160,8 +155,6 @@ describe('FNSTENV and FLDENV', () => {
   beforeEach(() => {
     state.fpIp = 0x000a_bcden
     state.fpDp = 0x0001_2345n
-    state.fpIpSelector = 0x10
-    state.fpDpSelector = 0x18
     state.fpOpcode = 0x1c1
     state.fpEmpty = 0xfc
     state.fpMant.set(1, 1n << 63n)
@@ -172,12 +165,12 @@ describe('FNSTENV and FLDENV', () => {
 
   test('32-bit protected', () => {
     run('fnstenv', 0n)
-    expect(words(4)).toEqual([0xffff_037f, 0xffff_0000, 0xffff_fff1, 0xabcde, 0x1c1_0010, 0x12345, 0xffff_0018])
+    expect(words(4)).toEqual([0xffff_037f, 0xffff_0000, 0xffff_fff1, 0xabcde, 0x1c1_0000, 0x12345, 0xffff_0000])
   })
   test('16-bit protected', () => {
     operandSize = 16
     run('fnstenv', 0n)
-    expect(words(2)).toEqual([0x37f, 0, 0xfff1, 0xbcde, 0x10, 0x2345, 0x18])
+    expect(words(2)).toEqual([0x37f, 0, 0xfff1, 0xbcde, 0, 0x2345, 0])
   })
   test('32-bit real', () => {
     state.cr0 = 0x30n
@@ -220,7 +213,7 @@ describe('unmasked exceptions', () => {
     state.fpMant.set(0, 1n << 63n)
     state.fpExp.set(0, 0x3fff)
     run('fpu.div', 0n, 0n, 0n)
-    expect(state).toMatchObject({ fpStatus: 0x8084, fpIp: 0x1234_5678n, fpIpSelector: 0x33, fpOpcode: 0x1c1 })
+    expect(state).toMatchObject({ fpStatus: 0x8084, fpIp: 0x1234_5678n, fpOpcode: 0x1c1 })
     expect(state.fpMant.get(0)).toBe(1n << 63n)
   })
   test.each([

@@ -46,9 +46,7 @@ function initialize(m: FpuMachine): void {
   state.fpEmpty = 0xff
   state.fpOpcode = 0
   state.fpIp = 0n
-  state.fpIpSelector = 0
   state.fpDp = 0n
-  state.fpDpSelector = 0
 }
 
 const realFormat = (m: FpuMachine): boolean => (m.state.cr0 & 1n) === 0n || (m.state.flagsSystem & 0x2_0000) !== 0
@@ -56,7 +54,7 @@ const realFormat = (m: FpuMachine): boolean => (m.state.cr0 & 1n) === 0n || (m.s
 /** Size of the environment, by operand size. */
 const environmentSize = (m: FpuMachine): number => (m.instruction.operandSize === 16 ? 14 : 28)
 
-/** [SDM1 Figures 8-9 to 8-12 "x87 FPU State Image in Memory"] */
+/** [SDM1 Figures 8-9 to 8-12 "x87 FPU State Image in Memory"] Selectors are stored as zeros: CPUID deprecates them (FPCSDS). */
 function storeEnvironment(m: FpuMachine, address: bigint): void {
   const { state } = m
   const small = m.instruction.operandSize === 16
@@ -66,12 +64,12 @@ function storeEnvironment(m: FpuMachine, address: bigint): void {
   const opcode = state.fpOpcode & 0x7ff
   const words = [state.fpControl, statusWord(m), tagWord(m)]
   if (small) {
-    words.push(ip & 0xffff, real ? ((ip >>> 4) & 0xf000) | opcode : state.fpIpSelector)
-    words.push(dp & 0xffff, real ? (dp >>> 4) & 0xf000 : state.fpDpSelector)
+    words.push(ip & 0xffff, real ? ((ip >>> 4) & 0xf000) | opcode : 0)
+    words.push(dp & 0xffff, real ? (dp >>> 4) & 0xf000 : 0)
   } else {
     for (let i = 0; i < 3; i++) words[i] = (words[i]! | 0xffff_0000) >>> 0
     if (real) words.push((0xffff_0000 | ip) >>> 0, ((ip >>> 16) << 12) | opcode, (0xffff_0000 | dp) >>> 0, (dp >>> 16) << 12)
-    else words.push(ip, (opcode << 16) | state.fpIpSelector, dp, (0xffff_0000 | state.fpDpSelector) >>> 0)
+    else words.push(ip, opcode << 16, dp, 0xffff_0000)
   }
   const size = small ? 2 : 4
   words.forEach((word, i) => m.store(address + BigInt(i * size), size, BigInt(word)))
@@ -93,11 +91,7 @@ function loadEnvironment(m: FpuMachine, address: bigint): void {
   state.fpIp = BigInt(ip)
   state.fpDp = BigInt(dp)
   if (real) state.fpOpcode = w4 & 0x7ff
-  else {
-    if (!small) state.fpOpcode = (w4 >>> 16) & 0x7ff
-    state.fpIpSelector = w4 & 0xffff
-    state.fpDpSelector = w6 & 0xffff
-  }
+  else if (!small) state.fpOpcode = (w4 >>> 16) & 0x7ff
   updateSummary(m)
 }
 
@@ -156,13 +150,8 @@ const fxsave: FpuMicrocode = (m, [base]) => {
   m.store(at(2), 2, BigInt(statusWord(m)))
   m.store(at(4), 2, BigInt(~state.fpEmpty & 0xff))
   m.store(at(6), 2, BigInt(state.fpOpcode & 0x7ff))
-  const pointers: [number, bigint, number][] = [
-    [8, state.fpIp, state.fpIpSelector],
-    [16, state.fpDp, state.fpDpSelector],
-  ]
-  for (const [offset, pointer, selector] of pointers) {
-    m.store(at(offset), 8, wide ? pointer : (pointer & 0xffff_ffffn) | (BigInt(selector & 0xffff) << 32n))
-  }
+  m.store(at(8), 8, wide ? state.fpIp : state.fpIp & 0xffff_ffffn)
+  m.store(at(16), 8, wide ? state.fpDp : state.fpDp & 0xffff_ffffn)
   m.store(at(24), 4, BigInt(state.mxcsr))
   m.store(at(28), 4, BigInt(MXCSR_MASK))
   for (let i = 0; i < 8; i++) {
@@ -193,10 +182,6 @@ const fxrstor: FpuMicrocode = (m, [base]) => {
   const dp = m.load(at(16), 8)
   state.fpIp = wide ? ip : ip & 0xffff_ffffn
   state.fpDp = wide ? dp : dp & 0xffff_ffffn
-  if (!wide) {
-    state.fpIpSelector = Number((ip >> 32n) & 0xffffn)
-    state.fpDpSelector = Number((dp >> 32n) & 0xffffn)
-  }
   updateSummary(m)
   for (let i = 0; i < 8; i++) loadRegister(m, i, at(32 + 16 * i))
   for (let i = 0; i < vectors; i++) state.xmm.set(i, m.load(at(160 + 16 * i), 8) | (m.load(at(168 + 16 * i), 8) << 64n))

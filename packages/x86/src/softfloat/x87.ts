@@ -97,12 +97,8 @@ export class X87 {
     if (!(flags & 0x3f & ~state.fpControl)) return true
     state.fpStatus |= ES | BUSY
     state.fpIp = instruction.ip
-    state.fpIpSelector = instruction.csSelector
     state.fpOpcode = instruction.opcode
-    if (instruction.dataAddress !== undefined) {
-      state.fpDp = instruction.dataAddress
-      state.fpDpSelector = instruction.dataSelector ?? 0
-    }
+    if (instruction.dataAddress !== undefined) state.fpDp = instruction.dataAddress
     return false
   }
 

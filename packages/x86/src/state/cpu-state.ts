@@ -80,8 +80,6 @@ export const cpuState = layout({
   /** Bit n set: physical register n is empty. */
   fpEmpty: u32,
   fpOpcode: u32,
-  fpIpSelector: u32,
-  fpDpSelector: u32,
   mxcsr: u32,
   fpIp: u64,
   fpDp: u64,

@@ -78,8 +78,8 @@ const COMPARE_FLAGS: Subroutine = {
         popTimes(s, mode!)
       },
       () => {
-        const [done, flags] = s.microcode('fpu.comi', [mb!, wb!, mode!], 2)
-        s.if(s.trunc(done!, 1), () => s.flags.write(s.trunc(flags!, 32)))
+        const [flags] = s.microcode('fpu.comi', [mb!, wb!, mode!], 1)
+        s.flags.write(s.trunc(flags!, 32))
       },
     )
     return []

@@ -22,7 +22,8 @@ function begin(s: Builder, memory: StagedOperand, write: boolean): void {
   s.if(nonZero(s, s.and(cr0, c32(s, TS))), () => s.fault(7))
   const address = s.address(memory)
   s.if(nonZero(s, s.and(address, s.const(address.width, 15))), () => s.fault(13, c32(s, 0)))
-  for (const offset of [0, 511]) {
+  // The last byte first, as Intel's processors do: CR2 tells.
+  for (const offset of [511, 0]) {
     const byte = s.at(memory, offset, 8)
     if (write) s.readForWrite(byte)
     else s.read(byte)
@@ -36,8 +37,7 @@ const place = (s: Builder, value: Val, bit: number): Val => s.shl(s.zext(value, 
 
 const FXSAVE: Semantic = (s, memory) => {
   begin(s, memory!, true)
-  const pointer = (offset: 'fpIp' | 'fpDp', selector: 'fpIpSelector' | 'fpDpSelector'): Val =>
-    isWide(s) ? s.get(offset) : s.or(s.and(s.get(offset), c64(s, 0xffff_ffff)), place(s, s.get(selector), 32))
+  const pointer = (offset: 'fpIp' | 'fpDp'): Val => (isWide(s) ? s.get(offset) : s.and(s.get(offset), c64(s, 0xffff_ffff)))
   const store = (offset: number, value: Val): void => s.write(s.at(memory!, offset, 128), value)
   s.if(
     hasVectors(s),
@@ -49,9 +49,9 @@ const FXSAVE: Semantic = (s, memory) => {
         s.or(s.zext(s.get('fpControl'), 64), place(s, status, 16)),
         s.or(place(s, valid, 32), place(s, s.get('fpOpcode'), 48)),
       )
-      store(0, pair(s, words, pointer('fpIp', 'fpIpSelector')))
+      store(0, pair(s, words, pointer('fpIp')))
       const mxcsr = s.or(s.zext(s.get('mxcsr'), 64), c64(s, MXCSR_MASK << 32n))
-      store(16, pair(s, pointer('fpDp', 'fpDpSelector'), mxcsr))
+      store(16, pair(s, pointer('fpDp'), mxcsr))
       for (let i = 0; i < 8; i++) {
         const register = physical(s, c32(s, i))
         store(STACK + 16 * i, pair(s, mantissa(s, register), s.zext(s.get('fpExp', register), 64)))
@@ -87,10 +87,6 @@ const FXRSTOR: Semantic = (s, memory) => {
       const low = (value: Val): Val => (isWide(s) ? value : s.and(value, c64(s, 0xffff_ffff)))
       s.set('fpIp', low(ip))
       s.set('fpDp', low(dp))
-      if (!isWide(s)) {
-        s.set('fpIpSelector', word(ip, 32, 0xffff))
-        s.set('fpDpSelector', word(dp, 32, 0xffff))
-      }
       for (let i = 0; i < 8; i++) {
         const value = load(STACK + 16 * i)
         setRegister(s, physical(s, c32(s, i)), lo64(s, value), s.trunc(hi64(s, value), 32))

@@ -88,12 +88,16 @@ const EXTENDED: Subroutine = {
   },
 }
 
-/** Writes ten bytes; both pages are checked first. */
-function writeTen(s: Builder, dst: StagedOperand, low: Val, high: Val): void {
+/** Checks that ten bytes can be written, before the status word changes. */
+function checkTen(s: Builder, dst: StagedOperand): (low: Val, high: Val) => void {
+  const lower = s.at(dst, 0, 64)
   const upper = s.at(dst, 8, 16)
+  s.readForWrite(lower)
   s.readForWrite(upper)
-  s.write(s.at(dst, 0, 64), low)
-  s.write(upper, high)
+  return (low, high) => {
+    s.write(lower, low)
+    s.write(upper, high)
+  }
 }
 
 const store =
@@ -107,9 +111,11 @@ const store =
         if (popping) pop(s)
       })
     if (dst!.width === 80) {
+      const writeTen = checkTen(s, dst!)
       const [ok, mant, word] = s.call(EXTENDED)
-      finish(ok!, () => writeTen(s, dst!, mant!, s.trunc(word!, 16)))
+      finish(ok!, () => writeTen(mant!, s.trunc(word!, 16)))
     } else {
+      s.readForWrite(dst!)
       const [ok, bits] = s.call(dst!.width === 32 ? SHORTEN32 : SHORTEN64)
       finish(ok!, () => s.write(dst!, bits!))
     }
@@ -125,6 +131,7 @@ const storeInteger =
   (popping: boolean, truncate: boolean): Semantic =>
   (s, dst) => {
     s.requireFpu('x87')
+    s.readForWrite(dst!)
     const [ok, value] = s.call(TO_INTEGER, c32(s, dst!.width), s.const(1, truncate ? 1 : 0))
     s.if(ok!, () => {
       s.write(dst!, dst!.width === 64 ? value! : s.trunc(value!, dst!.width as 16 | 32))
@@ -140,9 +147,10 @@ const FBLD: Semantic = (s, src) => {
 
 const FBSTP: Semantic = (s, dst) => {
   s.requireFpu('x87')
+  const writeTen = checkTen(s, dst!)
   const [ok, low, high] = s.microcode('fbstp', [], 3)
   s.if(s.trunc(ok!, 1), () => {
-    writeTen(s, dst!, low!, s.trunc(high!, 16))
+    writeTen(low!, s.trunc(high!, 16))
     pop(s)
   })
 }

@@ -1,6 +1,6 @@
 import { GPR, type Builder, type Semantic, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
-import { moveStackPointer, topOfStack } from './stack-pointer.ts'
+import { moveStackPointer, stackAddress, topOfStack } from './stack-pointer.ts'
 import { unsignedTo } from './width.ts'
 
 const JCC: Semantic = (s, target) => {
@@ -24,9 +24,12 @@ const CALL: Semantic = (s, target) => {
     s.jumpRelative(target)
     return
   }
+  // The return address is in memory, RSP as it was, when the target turns out to be no address.
   const destination = s.read(target)
+  const size = s.operandSize / 8
+  s.store(2, stackAddress(s, GPR.RSP, -size), back)
   s.checkTarget(destination)
-  s.push(back)
+  moveStackPointer(s, s.const(64, -size))
   s.jump(destination)
 }
 

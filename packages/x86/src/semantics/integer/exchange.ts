@@ -1,5 +1,5 @@
 import { GP } from '../../facts/exception.ts'
-import { GPR, type Builder, type Semantic, type StagedOperand, type Val } from '../builder.ts'
+import { GPR, type Builder, type Semantic, type Val } from '../builder.ts'
 import type { SemanticTable } from '../registry.ts'
 import { widthOf } from './width.ts'
 
@@ -27,29 +27,39 @@ const XADD: Semantic = (s, dst, src) => {
   s.flags.add(a, b, r)
 }
 
-/** Compares rDX:rAX with two neighbours in memory, and puts rCX:rBX there or them into rDX:rAX. ZF alone changes. */
-function compareAndExchangePair(s: Builder, dst: StagedOperand, width: 32 | 64): void {
-  const lowHalf = s.at(dst, 0, width)
-  const highHalf = s.at(dst, width / 8, width)
+/** Two registers of 32 bits as one number. */
+const joined = (s: Builder, high: number, low: number): Val =>
+  s.or(s.shl(s.zext(s.gpr(high, 32), 64), s.const(32, 32)), s.zext(s.gpr(low, 32), 64))
+
+/** Compares EDX:EAX with memory, and puts ECX:EBX there or that into EDX:EAX. ZF alone changes. */
+const CMPXCHG8B: Semantic = (s, dst) => {
+  const old = s.readForWrite(dst)
+  const equal = s.eq(old, joined(s, GPR.RDX, GPR.RAX))
+  s.write(dst, s.select(equal, joined(s, GPR.RCX, GPR.RBX), old))
+  s.if(s.not(equal), () => {
+    s.setGpr(GPR.RAX, s.trunc(old, 32))
+    s.setGpr(GPR.RDX, s.trunc(s.shr(old, s.const(32, 32)), 32))
+  })
+  s.flags.set({ zf: equal })
+}
+
+/** As CMPXCHG8B, with RDX:RAX and RCX:RBX. */
+const CMPXCHG16B: Semantic = (s, dst) => {
+  const misaligned = s.and(s.address(dst), s.const(s.addressSize, 15))
+  s.if(s.not(s.isZero(misaligned)), () => s.fault(GP, s.const(32, 0)))
+  const lowHalf = s.at(dst, 0, 64)
+  const highHalf = s.at(dst, 8, 64)
   const oldLow = s.readForWrite(lowHalf)
   const oldHigh = s.readForWrite(highHalf)
-  const equal = s.and(s.eq(oldLow, s.gpr(GPR.RAX, width)), s.eq(oldHigh, s.gpr(GPR.RDX, width)))
+  const equal = s.and(s.eq(oldLow, s.gpr(GPR.RAX, 64)), s.eq(oldHigh, s.gpr(GPR.RDX, 64)))
   const choose = (replacement: Val, old: Val): Val => s.select(equal, replacement, old)
-  s.write(lowHalf, choose(s.gpr(GPR.RBX, width), oldLow))
-  s.write(highHalf, choose(s.gpr(GPR.RCX, width), oldHigh))
+  s.write(lowHalf, choose(s.gpr(GPR.RBX, 64), oldLow))
+  s.write(highHalf, choose(s.gpr(GPR.RCX, 64), oldHigh))
   s.if(s.not(equal), () => {
     s.setGpr(GPR.RAX, oldLow)
     s.setGpr(GPR.RDX, oldHigh)
   })
   s.flags.set({ zf: equal })
-}
-
-const CMPXCHG8B: Semantic = (s, dst) => compareAndExchangePair(s, dst, 32)
-
-const CMPXCHG16B: Semantic = (s, dst) => {
-  const misaligned = s.and(s.address(dst), s.const(s.addressSize, 15))
-  s.if(s.not(s.isZero(misaligned)), () => s.fault(GP, s.const(32, 0)))
-  compareAndExchangePair(s, dst, 64)
 }
 
 export const exchange: SemanticTable = { CMPXCHG, XADD, CMPXCHG8B, CMPXCHG16B }

@@ -9,7 +9,7 @@ export function maskedCount(s: Builder, count: Val, width: IntWidth): Val {
 
 /**
  * OF is defined for a count of one only. Intel's processors set it in SHL, SHR, SHLD, SHRD, RCL and RCR for every count as if
- * the count were one, ROL and ROR by CL too, while by an immediate they leave it alone.
+ * the count were one, ROL and ROR too, but for a register rotated by an immediate above one, where they leave it alone.
  */
 export function singleStepOverflow(s: Builder, a: Val): Val {
   return s.xor(signBit(s, a), s.bit(a, widthOf(a) - 2))

@@ -10,12 +10,13 @@ function stackMask(s: Builder): Val {
   return s.select(s.eq(s.get('stackWidth'), s.const(32, 16)), s.const(32, 0xffff), s.const(32, 0xffff_ffff))
 }
 
-/** A general register, or an offset from it, as an offset into the stack segment. */
-export function stackAddress(s: Builder, register: number, displacement = 0): Val {
+/** A general register, or an offset from it, as an offset into the stack segment; `less` is taken off too. */
+export function stackAddress(s: Builder, register: number, displacement = 0, less?: Val): Val {
   const known = knownWidth(s)
   const width = known ?? 32
   const value = s.gpr(register, width)
-  const sum = displacement === 0 ? value : s.add(value, s.const(width, displacement))
+  const moved = displacement === 0 ? value : s.add(value, s.const(width, displacement))
+  const sum = less === undefined ? moved : s.sub(moved, unsignedTo(s, less, width))
   return known === undefined ? s.and(sum, stackMask(s)) : sum
 }
 

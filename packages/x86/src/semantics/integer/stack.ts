@@ -4,11 +4,19 @@ import type { SemanticTable } from '../registry.ts'
 import { moveStackPointer, setStackPointer, stackAddress, topOfStack } from './stack-pointer.ts'
 import { unsignedTo } from './width.ts'
 
+const SS = 2
+
 /** What POPF may change beside the arithmetic flags: TF IF DF IOPL NT, and with 32 bits and more AC and ID. */
 const POPF_SYSTEM = { 16: 0x7700, 32: 0x24_7700, 64: 0x24_7700 } as const
 
-/** A segment register is zero-extended to the operand size. */
+/** Of a segment register 16 bits are written, whatever the operand size. [SDM2 "PUSH—Push Word, Doubleword, or Quadword Onto the Stack"] */
 const PUSH: Semantic = (s, src) => {
+  if (src.kind === 'reg' && src.cls === 'seg') {
+    const size = s.operandSize / 8
+    s.store(SS, stackAddress(s, GPR.RSP, -size), s.read(src))
+    moveStackPointer(s, s.const(64, -size))
+    return
+  }
   s.push(unsignedTo(s, s.read(src), s.operandSize))
 }
 
@@ -35,19 +43,20 @@ const POP: Semantic = (s, dst) => {
 const PUSHA: Semantic = (s) => {
   const size = s.operandSize / 8
   for (let register = 0; register < 8; register++) {
-    s.store(2, stackAddress(s, GPR.RSP, -(register + 1) * size), s.gpr(register, s.operandSize))
+    s.store(SS, stackAddress(s, GPR.RSP, -(register + 1) * size), s.gpr(register, s.operandSize))
   }
   moveStackPointer(s, s.const(32, -8 * size))
 }
 
+/** Loads upwards from the top of the stack. */
 const POPA: Semantic = (s) => {
   const size = s.operandSize / 8
-  const values = [0, 1, 2, 3, 4, 5, 6, 7].map((register) =>
-    register === GPR.RSP ? undefined : topOfStack(s, s.operandSize, (7 - register) * size),
+  const values = [7, 6, 5, 4, 3, 2, 1, 0].map((register, i) =>
+    register === GPR.RSP ? undefined : topOfStack(s, s.operandSize, i * size),
   )
   moveStackPointer(s, s.const(32, 8 * size))
-  values.forEach((value, register) => {
-    if (value !== undefined) s.setGpr(register, value)
+  values.forEach((value, i) => {
+    if (value !== undefined) s.setGpr(7 - i, value)
   })
 }
 
@@ -84,13 +93,15 @@ const POPF: Semantic = (s) => {
   })
 }
 
-/** Level 0; a nesting level above is for `enter`. */
+/** Level 0; a nesting level above is for `enter`. The place that RSP comes to must be writable. */
 const ENTER: Semantic = (s, size, level) => {
   const bytes = unsignedTo(s, s.read(size), 32)
   const nesting = s.and(unsignedTo(s, s.read(level), 32), s.const(32, 31))
   s.if(
     s.isZero(nesting),
     () => {
+      const end = stackAddress(s, GPR.RSP, -s.operandSize / 8, bytes)
+      s.store(SS, end, s.load(SS, end, s.operandSize))
       s.push(s.gpr(GPR.RBP, s.operandSize))
       s.setGpr(GPR.RBP, s.gpr(GPR.RSP, s.operandSize))
       moveStackPointer(s, s.sext(s.neg(bytes), 64))
@@ -101,7 +112,7 @@ const ENTER: Semantic = (s, size, level) => {
 
 const LEAVE: Semantic = (s) => {
   const frame = stackAddress(s, GPR.RBP)
-  const value = s.load(2, frame, s.operandSize)
+  const value = s.load(SS, frame, s.operandSize)
   setStackPointer(s, s.add(frame, s.const(frame.width, s.operandSize / 8)))
   s.setGpr(GPR.RBP, value)
 }

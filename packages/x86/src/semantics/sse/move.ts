@@ -48,9 +48,10 @@ const moveQuad: Semantic = (s, dst, src) => {
   const part = (width || memory) === 32 ? 32 : 64
   const value = s.read(low(s, src!, part))
   if (isMmx(dst!)) return writeMmx(s, dst!, s.zext(value, 64))
+  // A store that faults has changed the x87 state.
+  if (mmx) enterMmx(s)
   if (toVector) s.write(whole(s, dst!), lift(s, value))
   else s.write(low(s, dst!, part), value)
-  if (mmx) enterMmx(s)
 }
 
 /** Half `at` (byte offset) of an XMM register, and 64 bits of memory or of another register's half `from`. */
@@ -82,8 +83,9 @@ const PMOVMSKB: Semantic = (s, dst, src) => {
 
 const MOVNTQ: Semantic = (s, dst, src) => {
   s.requireFpu('mmx')
-  s.write(dst!, s.read(src!))
+  const value = s.read(src!)
   enterMmx(s)
+  s.write(dst!, value)
 }
 
 const MOVQ2DQ: Semantic = (s, dst, src) => {

@@ -169,27 +169,20 @@ const insert =
     else s.write(whole(s, dst!), insertLane(s, old, value, control, size))
   }
 
-/** MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit set go to [rDI]. */
-const maskMove =
-  (length: 8 | 16): Semantic =>
-  (s, ...operands) => {
-    const registers = operands.filter((o) => o.kind === 'reg' && (o.cls === 'mmx' || o.cls === 'xmm'))
-    const [data, mask] = registers
-    const memory = operands.find((o) => o.kind === 'mem')
+/**
+ * MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit set go to [rDI]. All bytes must be writable, whatever the mask; the x87 state
+ * changes even when they are not, as in all stores of MMX registers.
+ */
+const maskMove: Semantic = (s, data, mask, memory) => {
     const mmx = isMmx(data!)
     s.requireFpu(mmx ? 'mmx' : 'sse')
-    const value = s.read(whole(s, data!))
-    const selector = s.read(whole(s, mask!))
-    const vector = mmx ? lift(s, value) : value
-    const bits = s.op('i8x16.bitmask', mmx ? lift(s, selector) : selector)
-    const start = memory === undefined ? s.gpr(7, s.addressSize) : s.address(memory)
-    for (let i = 0; i < length; i++) {
-      s.if(s.bit(bits, i), () => {
-        const byte = s.trunc(s.lane('i8x16.extract_lane_u', i, vector), 8)
-        s.store(memory ?? 3, s.add(start, s.const(start.width, i)), byte)
-      })
-    }
+    const register = (operand: StagedOperand): Val => (mmx ? lift(s, s.read(operand)) : s.read(whole(s, operand)))
+    const selected = s.op('i8x16.shr_s', register(mask!), u32(s, 7))
+    const value = register(data!)
     if (mmx) enterMmx(s)
+    const old = s.readForWrite(memory!)
+    const merged = s.op('v128.bitselect', value, mmx ? lift(s, old) : old, selected)
+    s.write(memory!, mmx ? lo64(s, merged) : merged)
   }
 
 export const shuffleSemantics: SemanticTable = {
@@ -206,6 +199,6 @@ export const shuffleSemantics: SemanticTable = {
   PINSRB: insert(1),
   PINSRW: insert(2),
   PINSRD: insert(4),
-  MASKMOVQ: maskMove(8),
-  MASKMOVDQU: maskMove(16),
+  MASKMOVQ: maskMove,
+  MASKMOVDQU: maskMove,
 }
