@@ -55,14 +55,14 @@ test('an idle guest leaves the processor alone', async (context) => {
   expect(share).toBeLessThan(0.05)
 })
 
-test.each<[guest: string, quick: boolean, uname: RegExp]>([
+test.for<[guest: string, quick: boolean, uname: RegExp]>([
   ['cloud-amd64', true, /Linux .*cloud-amd64.* x86_64/],
   ['686-pae', true, /Linux .*686-pae.* i686/],
   ['686', false, /Linux .*-686 .* i686/],
   ['amd64', false, /Linux .*-amd64 .* x86_64/],
-])('%s: a shell, then power off', async (guest, quick, uname, context?: TestContext) => {
-  if (!quick && !all) context?.skip('a long one: npm run test:guests')
-  const { kernel, initrd } = await files(guest, context as TestContext)
+])('%s: a shell, then power off', async ([guest, quick, uname], context) => {
+  if (!quick && !all) context.skip('a long one: npm run test:guests')
+  const { kernel, initrd } = await files(guest, context)
   const result = await runGuestmode(
     ['-m', '256M', '-kernel', kernel as string, '-initrd', initrd as string, '-append', 'console=ttyS0 quiet', '-nographic'],
     [
@@ -78,9 +78,9 @@ test.each<[guest: string, quick: boolean, uname: RegExp]>([
   expect(result.status).toBe(0)
 })
 
-test.each(['installer-amd64', 'installer-i386'])('%s: its language menu', async (guest, context?: TestContext) => {
-  if (!all) context?.skip('a long one: npm run test:guests')
-  const { kernel, initrd } = await files(guest, context as TestContext)
+test.for(['installer-amd64', 'installer-i386'])('%s: its language menu', async (guest, context) => {
+  if (!all) context.skip('a long one: npm run test:guests')
+  const { kernel, initrd } = await files(guest, context)
   const result = await runGuestmode(
     ['-m', '768M', '-kernel', kernel as string, '-initrd', initrd as string, '-append', 'console=ttyS0 quiet'],
     [{ wait: /Select a language|Choose the language/ }],
@@ -89,9 +89,9 @@ test.each(['installer-amd64', 'installer-i386'])('%s: its language menu', async 
   report(guest, result, ['menu'])
 })
 
-test.each(['ia32', 'x64'])('memtest86+ %s: its passes', async (kind, context?: TestContext) => {
-  if (!all) context?.skip('a long one: npm run test:guests')
-  const kernel = (await files('memtest86+', context as TestContext))[kind]
+test.for(['ia32', 'x64'])('memtest86+ %s: its passes', async (kind, context) => {
+  if (!all) context.skip('a long one: npm run test:guests')
+  const kernel = (await files('memtest86+', context))[kind]
   const result = await runGuestmode(
     ['-m', '64M', '-kernel', kernel as string, '-append', 'console=ttyS0,115200'],
     [{ wait: /Memtest86\+ v?6\.10/ }, { wait: /Pass[^]*\b1\d?%/ }],

@@ -11,7 +11,7 @@ beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), 'guestmode-program-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const PROMPT = /demo> /
-const timeoutMs = 120_000
+const timeoutMs = 40_000
 
 describe('ways to end', () => {
   test('power off', async () => {
@@ -77,18 +77,17 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends the machine, then t
 })
 
 test('a pipe that is closed ends it quietly', () => {
-  const { stdout, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${program}" demo < /dev/null | head -n 1`], {
+  const { stdout, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${program}" demo < /dev/null | head -n 3`], {
     encoding: 'utf8',
     timeout: timeoutMs,
   })
-  expect(stdout).toMatch(/\S/)
+  expect(stdout).toMatch(/demonstration/)
   expect(stderr).toBe('')
 })
 
 test('the end of standard input leaves the guest running', async () => {
-  const script = `(sleep 1; printf 'halt\\r') | "${process.execPath}" "${program}" demo; echo "status $?"`
-  const { output } = await runGuestmode([], [{ wait: /status 0/ }], { timeoutMs, command: ['sh', '-c', script] })
-  expect(output).toMatch(/demo> /)
+  const script = `"${process.execPath}" "${program}" demo -append run:halt < /dev/null; echo "status $?"`
+  await runGuestmode([], [{ wait: /demo> [^]*status 0/ }], { timeoutMs, command: ['sh', '-c', script] })
 })
 
 const script = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout
@@ -100,8 +99,7 @@ describe.runIf(script)(script ? 'on a terminal' : 'skipped: on a terminal (util-
   test('Ctrl-A H helps, Ctrl-A X quits, Ctrl-C goes to the guest, and the terminal is as before', async () => {
     const { output } = await onTerminal(`${guestmode} demo`, [
       { wait: PROMPT, send: '\x01h' },
-      { wait: /Ctrl-A X +quit/, send: '\x03\x03' },
-      { wait: /./, send: 'uptime\r' },
+      { wait: /Ctrl-A X +quit[^]*to the guest/, send: '\x03uptime\r' },
       { wait: /ticks/, send: '\x01x' },
       { wait: /terminated/ },
       { wait: /status 0[^]*\bicanon\b/ },

@@ -6,7 +6,6 @@ import {
   EINTR,
   KvmRunView,
   VCPU_MMAP_SIZE,
-  type Kvm,
   type KvmTrace,
 } from '@guestmode/kvm-abi'
 import type { OpenKvm } from '@guestmode/vmx-core'
@@ -48,9 +47,9 @@ function kvm(guest: Guest): OpenKvm {
       if ('shutdown' in step) kvmRun.exitReason = KVM_EXIT_SHUTDOWN
       else {
         kvmRun.exitReason = KVM_EXIT_IO
-        const out = 'out' in step
-        Object.assign(kvmRun.io, { direction: out ? 1 : 0, size: 1, port: out ? step.out : step.in, count: 1, dataOffset: 4096n })
-        kvmRun.page[4096] = out ? step.value : 0
+        const [direction, port] = 'out' in step ? [1, step.out] : [0, step.in]
+        Object.assign(kvmRun.io, { direction, size: 1, port, count: 1, dataOffset: 4096n })
+        kvmRun.page[4096] = 'out' in step ? step.value : 0
       }
       return 0
     },

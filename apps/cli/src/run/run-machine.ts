@@ -143,7 +143,8 @@ class Runner {
     this.#vm.send({ type: 'stop' })
     this.#deadline ??= setTimeout(() => {
       this.#vm.terminate()
-      this.#finish({ status: EXIT.powerOff })
+      this.#finish({ status: EXIT.failure })
+      this.#say('the engine did not stop when it was told to; its thread was ended')
     }, STOP_MS)
   }
 
