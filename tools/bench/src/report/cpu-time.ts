@@ -20,7 +20,7 @@ export function threadCpu(): number {
 /** CPU milliseconds by thread of another process; empty where the system does not tell. */
 export function threadsCpu(pid: number): Map<string, number> {
   const times = new Map<string, number>()
-  let tasks: string[] = []
+  let tasks: string[]
   try {
     tasks = readdirSync(`/proc/${pid}/task`)
   } catch {
