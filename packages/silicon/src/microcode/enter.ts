@@ -2,6 +2,7 @@ import type { Cpu } from '../cpu/cpu.ts'
 import { currentStack } from './stack.ts'
 import { setGpr16, setGpr32 } from './words.ts'
 
+const RSP = 4
 const RBP = 5
 
 /** ENTER with a nesting level above 0. [SDM2 "ENTER—Make Stack Frame for Procedure Parameters"] */
@@ -11,7 +12,8 @@ export function enterNested(cpu: Cpu, operandSize: 16 | 32 | 64, bytes: number, 
   const stack = currentStack(cpu)
   const rbp = state.gpr.get(RBP)
   stack.push(size, BigInt.asUintN(operandSize, rbp))
-  const frame = stack.sp
+  // A 16-bit stack with 32-bit operands: the frame pointer has the upper half of ESP.
+  const frame = stack.width === 16 ? (state.gpr.get(RSP) & 0xffff_0000n) | stack.sp : stack.sp
   const outer = currentStack(cpu)
   for (let i = 1; i < level; i++) {
     outer.sp = BigInt.asUintN(stack.width, rbp - BigInt(i * size))

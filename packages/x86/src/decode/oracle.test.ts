@@ -15,7 +15,6 @@ const INVALID = Mnemonic.INVALID
 
 /** The same instruction under another name: ours to the oracle's. */
 const otherNames: Readonly<Record<string, string>> = {
-  'fstp fstpnce': 'D9 D8: FSTP that does not look at the tag; its rows are those of FSTP',
   'shl sal': '/6 of group 2 does what /4 does',
   'getsec getsecq': 'the suffix of REX.W',
   'nop cldemote': 'a hint, without effect on what software sees',

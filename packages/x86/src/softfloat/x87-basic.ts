@@ -115,8 +115,11 @@ const fcom: FpuMicrocode = (m, [mant, word, mode]) => {
 
 /** As fcom; the result is the flags, which change with an unmasked exception too. */
 const fcomi: FpuMicrocode = (m, [mant, word, mode]) => {
+  const c1 = m.state.fpStatus & C1
   const fpu = new X87(m)
+  const underflow = fpu.isEmpty(0) || (Number(word) & EMPTY) !== 0
   const result = compared(fpu, mant!, Number(word), (mode! & 1n) !== 0n)
+  if (!underflow) m.state.fpStatus |= c1
   if (result.settled && mode! >> 1n) fpu.pop()
   return [eflagsOf(result.order)]
 }

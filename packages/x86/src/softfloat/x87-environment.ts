@@ -91,7 +91,7 @@ function loadEnvironment(m: FpuMachine, address: bigint): void {
   state.fpIp = BigInt(ip)
   state.fpDp = BigInt(dp)
   if (real) state.fpOpcode = w4 & 0x7ff
-  else if (!small) state.fpOpcode = (w4 >>> 16) & 0x7ff
+  else state.fpOpcode = small ? 0 : (w4 >>> 16) & 0x7ff
   updateSummary(m)
 }
 

@@ -18,7 +18,7 @@ const bytes = (encodings: Record<number, Mnemonic>): RowSpec[] =>
 
 /**
  * [SDM2 A.5 "Escape Opcode Instructions"]. The register forms that the tables leave blank but that processors execute as a neighbour
- * (D9 D8 FSTP, DC D0 FCOM, DC D8 FCOMP, DD C8 FXCH, DE D0 FCOMP, DF C0 FFREEP, DF C8 FXCH, DF D0 and DF D8 FSTP): [APM3 Appendix A
+ * (D9 D8 FSTP without a look at the tag, DC D0 FCOM, DC D8 FCOMP, DD C8 FXCH, DE D0 FCOMP, DF C0 FFREEP, DF C8 FXCH, DF D0 and DF D8 FSTP): [APM3 Appendix A
  * "Opcode and Operand Encodings"]. FNENI, FNDISI and FNSETPM have done nothing since the 387. [SDM1 8.3.13 "Unsupported x87 FPU Instructions"]
  */
 export const x87 = table('1', 'fpu', {
@@ -43,7 +43,7 @@ export const x87 = table('1', 'fpu', {
     row('FNSTCW', 'Mw', digit(7)),
     row('FLD', 'STi', digit(0)),
     row('FXCH', 'STi', digit(1)),
-    row('FSTP', 'STi', digit(3)),
+    row('FSTPNCE', 'STi', 'ST0', digit(3)),
     ...bytes({ 0xd0: 'FNOP', 0xe0: 'FCHS', 0xe1: 'FABS', 0xe4: 'FTST', 0xe5: 'FXAM' }),
     ...bytes({ 0xe8: 'FLD1', 0xe9: 'FLDL2T', 0xea: 'FLDL2E', 0xeb: 'FLDPI', 0xec: 'FLDLG2', 0xed: 'FLDLN2', 0xee: 'FLDZ' }),
     ...bytes({ 0xf0: 'F2XM1', 0xf1: 'FYL2X', 0xf2: 'FPTAN', 0xf3: 'FPATAN', 0xf4: 'FXTRACT', 0xf5: 'FPREM1', 0xf6: 'FDECSTP' }),
@@ -59,10 +59,7 @@ export const x87 = table('1', 'fpu', {
     row('FLD', 'Mt', digit(5)),
     row('FSTP', 'Mt', digit(7)),
     ...conditionalMoves('FCMOVNB', 'FCMOVNE', 'FCMOVNBE', 'FCMOVNU'),
-    row('FNOP', modrm(0xe0), { shown: 'FNENI' }),
-    row('FNOP', modrm(0xe1), { shown: 'FNDISI' }),
-    row('FNOP', modrm(0xe4), { shown: 'FNSETPM' }),
-    ...bytes({ 0xe2: 'FNCLEX', 0xe3: 'FNINIT' }),
+    ...bytes({ 0xe0: 'FNENI', 0xe1: 'FNDISI', 0xe2: 'FNCLEX', 0xe3: 'FNINIT', 0xe4: 'FNSETPM' }),
     row('FUCOMI', 'ST0', 'STi', digit(5), needs('cmov')),
     row('FCOMI', 'ST0', 'STi', digit(6), needs('cmov')),
   ],

@@ -12,7 +12,6 @@ import {
   physical,
   pop,
   READ_ST,
-  clearC1,
   setConditions,
   signOf,
   stNumber,
@@ -60,7 +59,7 @@ const COMPARE: Subroutine = {
   },
 }
 
-/** As COMPARE, with the result in ZF, PF, CF; OF, SF and AF become 0. */
+/** As COMPARE, with the result in ZF, PF, CF; OF, SF and AF become 0; C1 stays but for a stack underflow. */
 const COMPARE_FLAGS: Subroutine = {
   name: 'x87.compareFlags',
   params: [64, 32, 32],
@@ -74,7 +73,6 @@ const COMPARE_FLAGS: Subroutine = {
       () => {
         const { less, equal } = order(s, ma, wa, mb!, wb!)
         s.flags.write(s.or(s.zext(less, 32), s.shl(s.zext(equal, 32), c32(s, 6))))
-        clearC1(s)
         popTimes(s, mode!)
       },
       () => {

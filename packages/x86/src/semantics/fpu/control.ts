@@ -64,6 +64,8 @@ const free =
   }
 
 const nop: Semantic = (s) => s.requireFpu('x87')
+/** [SDM1 8.3.13 "Unsupported x87 FPU Instructions"] */
+const oldControl: Semantic = (s) => requireFpuNoWait(s)
 
 /** Instructions that are all microcode. */
 const microcoded =
@@ -100,6 +102,9 @@ export const controlSemantics: SemanticTable = {
   FFREE: free(false),
   FFREEP: free(true),
   FNOP: nop,
+  FNENI: oldControl,
+  FNDISI: oldControl,
+  FNSETPM: oldControl,
   FXAM: microcoded('fpu.xam'),
   FSQRT,
   FSIN: microcoded('fsin'),

@@ -88,16 +88,30 @@ const EXTENDED: Subroutine = {
   },
 }
 
-/** Checks that ten bytes can be written, before the status word changes. */
-function checkTen(s: Builder, dst: StagedOperand): (low: Val, high: Val) => void {
+/** Writes ten bytes; both pages are checked first. */
+function writeTen(s: Builder, dst: StagedOperand, low: Val, high: Val): void {
   const lower = s.at(dst, 0, 64)
   const upper = s.at(dst, 8, 16)
   s.readForWrite(lower)
   s.readForWrite(upper)
-  return (low, high) => {
-    s.write(lower, low)
-    s.write(upper, high)
-  }
+  s.write(lower, low)
+  s.write(upper, high)
+}
+
+/**
+ * Computes what is to be stored, and stores it unless an unmasked exception forbids that. The status word changes with the
+ * computation, but not when the store faults.
+ */
+function storing<T>(s: Builder, popping: boolean, compute: () => [ok: Val, value: T], write: (value: T) => void): void {
+  const before = s.local(s.get('fpStatus'))
+  const [ok, value] = compute()
+  const after = s.local(s.get('fpStatus'))
+  s.if(ok, () => {
+    s.set('fpStatus', before.get())
+    write(value)
+    s.set('fpStatus', after.get())
+    if (popping) pop(s)
+  })
 }
 
 const store =
@@ -105,21 +119,39 @@ const store =
   (s, dst) => {
     s.requireFpu('x87')
     if (dst!.kind === 'reg') return void s.call(STORE_REGISTER, c32(s, stNumber(dst!)), s.const(1, popping ? 1 : 0))
-    const finish = (ok: Val, write: () => void): void =>
-      s.if(ok, () => {
-        write()
-        if (popping) pop(s)
-      })
     if (dst!.width === 80) {
-      const writeTen = checkTen(s, dst!)
-      const [ok, mant, word] = s.call(EXTENDED)
-      finish(ok!, () => writeTen(mant!, s.trunc(word!, 16)))
+      const compute = (): [Val, [Val, Val]] => {
+        const [ok, mant, word] = s.call(EXTENDED)
+        return [ok!, [mant!, s.trunc(word!, 16)]]
+      }
+      storing(s, popping, compute, ([mant, word]) => writeTen(s, dst!, mant, word))
     } else {
-      s.readForWrite(dst!)
-      const [ok, bits] = s.call(dst!.width === 32 ? SHORTEN32 : SHORTEN64)
-      finish(ok!, () => s.write(dst!, bits!))
+      const shorten = dst!.width === 32 ? SHORTEN32 : SHORTEN64
+      storing(
+        s,
+        popping,
+        () => s.call(shorten) as [Val, Val],
+        (bits) => s.write(dst!, bits),
+      )
     }
   }
+
+/** FSTP without a stack underflow: an empty ST(0) makes ST(i) empty. */
+const FSTPNCE: Semantic = (s, dst) => {
+  s.requireFpu('x87')
+  const from = physical(s, c32(s, 0))
+  const to = physical(s, c32(s, stNumber(dst!)))
+  s.if(
+    isEmpty(s, from),
+    () => s.set('fpEmpty', s.or(s.get('fpEmpty'), s.shl(c32(s, 1), to))),
+    () => {
+      setRegister(s, to, mantissa(s, from), exponentWord(s, from))
+      markValid(s, to)
+    },
+  )
+  clearC1(s)
+  pop(s)
+}
 
 const FILD: Semantic = (s, src) => {
   s.requireFpu('x87')
@@ -131,12 +163,12 @@ const storeInteger =
   (popping: boolean, truncate: boolean): Semantic =>
   (s, dst) => {
     s.requireFpu('x87')
-    s.readForWrite(dst!)
-    const [ok, value] = s.call(TO_INTEGER, c32(s, dst!.width), s.const(1, truncate ? 1 : 0))
-    s.if(ok!, () => {
-      s.write(dst!, dst!.width === 64 ? value! : s.trunc(value!, dst!.width as 16 | 32))
-      if (popping) pop(s)
-    })
+    storing(
+      s,
+      popping,
+      () => s.call(TO_INTEGER, c32(s, dst!.width), s.const(1, truncate ? 1 : 0)) as [Val, Val],
+      (value) => s.write(dst!, dst!.width === 64 ? value : s.trunc(value, dst!.width as 16 | 32)),
+    )
   }
 
 const FBLD: Semantic = (s, src) => {
@@ -147,12 +179,11 @@ const FBLD: Semantic = (s, src) => {
 
 const FBSTP: Semantic = (s, dst) => {
   s.requireFpu('x87')
-  const writeTen = checkTen(s, dst!)
-  const [ok, low, high] = s.microcode('fbstp', [], 3)
-  s.if(s.trunc(ok!, 1), () => {
-    writeTen(low!, s.trunc(high!, 16))
-    pop(s)
-  })
+  const compute = (): [Val, [Val, Val]] => {
+    const [ok, low, high] = s.microcode('fbstp', [], 3)
+    return [s.trunc(ok!, 1), [low!, s.trunc(high!, 16)]]
+  }
+  storing(s, true, compute, ([low, high]) => writeTen(s, dst!, low, high))
 }
 
 /** `mant` is the chopped significand; the constant is rounded by RC. [SDM2 "FLD1/FLDL2T/FLDL2E/FLDPI/FLDLG2/FLDLN2/FLDZ—Load Constant"] */
@@ -207,7 +238,6 @@ const MOVE_IF: Subroutine = {
       },
       () => {
         s.if(condition!, () => setRegister(s, a, mantissa(s, b), exponentWord(s, b)))
-        clearC1(s)
       },
     )
     return []
@@ -278,6 +308,7 @@ export const loadStoreSemantics: SemanticTable = {
   FLD,
   FST: store(false),
   FSTP: store(true),
+  FSTPNCE,
   FILD,
   FIST: storeInteger(false, false),
   FISTP: storeInteger(true, false),

@@ -9,9 +9,12 @@ const SS = 2
 /** What POPF may change beside the arithmetic flags: TF IF DF IOPL NT, and with 32 bits and more AC and ID. */
 const POPF_SYSTEM = { 16: 0x7700, 32: 0x24_7700, 64: 0x24_7700 } as const
 
-/** Of a segment register 16 bits are written, whatever the operand size. [SDM2 "PUSH—Push Word, Doubleword, or Quadword Onto the Stack"] */
+/**
+ * Of a segment register 16 bits are written, whatever the operand size; in 64-bit code they are zero-extended. [SDM2 "PUSH—Push Word,
+ * Doubleword, or Quadword Onto the Stack"]
+ */
 const PUSH: Semantic = (s, src) => {
-  if (src.kind === 'reg' && src.cls === 'seg') {
+  if (src.kind === 'reg' && src.cls === 'seg' && s.codeWidth !== 64) {
     const size = s.operandSize / 8
     s.store(SS, stackAddress(s, GPR.RSP, -size), s.read(src))
     moveStackPointer(s, s.const(64, -size))
@@ -100,9 +103,11 @@ const ENTER: Semantic = (s, size, level) => {
   s.if(
     s.isZero(nesting),
     () => {
-      const end = stackAddress(s, GPR.RSP, -s.operandSize / 8, bytes)
+      const size = s.operandSize / 8
+      s.store(SS, stackAddress(s, GPR.RSP, -size), s.gpr(GPR.RBP, s.operandSize))
+      const end = stackAddress(s, GPR.RSP, -size, bytes)
       s.store(SS, end, s.load(SS, end, s.operandSize))
-      s.push(s.gpr(GPR.RBP, s.operandSize))
+      moveStackPointer(s, s.const(64, -size))
       s.setGpr(GPR.RBP, s.gpr(GPR.RSP, s.operandSize))
       moveStackPointer(s, s.sext(s.neg(bytes), 64))
     },
