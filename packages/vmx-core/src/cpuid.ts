@@ -41,7 +41,9 @@ export function supportedCpuid(processor: VirtualizingProcessor): KvmCpuidEntry2
     for (let leaf = first; leaf <= last; leaf++) {
       const count = SUBLEAVES[leaf]
       if (count === undefined) add(leaf)
-      else for (let i = 0; i < count && (leaf !== 4 || i === 0 || (processor.cpuid(4, i - 1).eax & 31) !== 0); i++) add(leaf, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
+      else
+        for (let i = 0; i < count && (leaf !== 4 || i === 0 || (processor.cpuid(4, i - 1).eax & 31) !== 0); i++)
+          add(leaf, i, KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
     }
   }
   addRange(0)
@@ -65,8 +67,7 @@ export class GuestCpuid {
 
   #find(leaf: number, subleaf: number): KvmCpuidEntry2 | undefined {
     return this.entries.find(
-      (entry) =>
-        entry.function === leaf && ((entry.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) === 0 || entry.index === subleaf),
+      (entry) => entry.function === leaf && ((entry.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) === 0 || entry.index === subleaf),
     )
   }
 
@@ -91,7 +92,12 @@ export class GuestCpuid {
 
   /** A leaf that does not exist answers as the last basic one does. [SDM2 "CPUID—CPU Identification", INPUT EAX beyond the maximum] */
   #beyond(leaf: number, subleaf: number): KvmCpuidEntry2 | undefined {
-    const base = leaf >>> 0 >= EXTENDED ? EXTENDED : leaf >>> 0 >= KVM_SIGNATURE && leaf >>> 0 < KVM_SIGNATURE + 0x1000_0000 ? KVM_SIGNATURE : 0
+    const base =
+      leaf >>> 0 >= EXTENDED
+        ? EXTENDED
+        : leaf >>> 0 >= KVM_SIGNATURE && leaf >>> 0 < KVM_SIGNATURE + 0x1000_0000
+          ? KVM_SIGNATURE
+          : 0
     const range = this.#find(base, 0)
     if (range !== undefined && leaf >>> 0 <= range.eax >>> 0) return undefined
     const basic = this.#find(0, 0)

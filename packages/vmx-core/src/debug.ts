@@ -1,7 +1,13 @@
 import {
-  KVM_EXIT_DEBUG, KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP,
+  KVM_EXIT_DEBUG,
+  KVM_GUESTDBG_BLOCKIRQ,
+  KVM_GUESTDBG_ENABLE,
+  KVM_GUESTDBG_SINGLESTEP,
+  KVM_GUESTDBG_USE_HW_BP,
+  KVM_GUESTDBG_USE_SW_BP,
 } from '@guestmode/kvm-abi'
-import { CPU_MONITOR_TRAP_FLAG, CPU_MOV_DR_EXITING, DR6_BS, DR6_FIXED, Exception, guestBase, SEG_CS, Vmcs } from '@guestmode/x86'
+import { CPU_MONITOR_TRAP_FLAG, CPU_MOV_DR_EXITING, DR6_BS, DR6_FIXED, Exception, Vmcs } from '@guestmode/x86'
+import { codeLinear } from './emulation/fetch.ts'
 import type { Vcpu } from './vcpu.ts'
 
 const BREAKPOINTS = [0, 1, 2, 3] as const
@@ -26,6 +32,13 @@ export class GuestDebug {
     return this.has(KVM_GUESTDBG_USE_HW_BP)
   }
 
+  /** Linear addresses of instruction breakpoints; -1n for a register that is none. [SDM3 18.2.4 "Debug Control Register (DR7)"] */
+  readonly breakpoints: bigint[] = [-1n, -1n, -1n, -1n]
+
+  get hasBreakpoints(): boolean {
+    return this.breakpoints.some((address) => address >= 0n)
+  }
+
   get blocksInterrupts(): boolean {
     return this.has(KVM_GUESTDBG_BLOCKIRQ)
   }
@@ -42,9 +55,15 @@ export function applyGuestDebug(vcpu: Vcpu, control: number, debugreg: readonly 
   debug.control = control
   const own = debug.hardwareBreakpoints
   for (const i of BREAKPOINTS) registers.setDr(i, own ? (debugreg[i] ?? 0n) : debug.guestRegisters[i]!)
-  processor.vmwrite(Vmcs.GUEST_DR7, own ? (debugreg[7] ?? 0n) | DR7_RESET : debug.guestDr7)
+  const dr7 = debugreg[7] ?? 0n
+  processor.vmwrite(Vmcs.GUEST_DR7, own ? dr7 | DR7_RESET : debug.guestDr7)
+  for (const i of BREAKPOINTS) {
+    const isEnabled = own && ((dr7 >> BigInt(2 * i)) & 3n) !== 0n && ((dr7 >> BigInt(16 + 4 * i)) & 3n) === 0n
+    debug.breakpoints[i] = isEnabled ? (debugreg[i] ?? 0n) : -1n
+  }
   controls.setCpu(CPU_MOV_DR_EXITING, own)
-  controls.setCpu(CPU_MONITOR_TRAP_FLAG, debug.singleStep)
+  // The processor compares no addresses: instruction breakpoints are found by stepping.
+  controls.setCpu(CPU_MONITOR_TRAP_FLAG, debug.singleStep || debug.hasBreakpoints)
   controls.setException(Exception.DB, own || debug.singleStep)
   controls.setException(Exception.BP, debug.has(KVM_GUESTDBG_USE_SW_BP))
 }
@@ -73,10 +92,19 @@ export function debugExit(vcpu: Vcpu, exception: number, dr6 = BigInt(DR6_FIXED)
   const { run, processor } = vcpu
   run.exitReason = KVM_EXIT_DEBUG
   run.debug.exception = exception
-  run.debug.pc = processor.vmread(Vmcs.GUEST_RIP) + processor.vmread(guestBase(SEG_CS))
+  run.debug.pc = codeLinear(vcpu)
   run.debug.dr6 = dr6
   run.debug.dr7 = processor.vmread(Vmcs.GUEST_DR7)
   return false
+}
+
+/** An instruction is done: whether the guest goes on without the debugger. */
+export function afterInstruction(vcpu: Vcpu): boolean {
+  const { debug } = vcpu
+  if (debug.singleStep) return stepExit(vcpu)
+  if (!debug.hasBreakpoints) return true
+  const hit = debug.breakpoints.indexOf(codeLinear(vcpu))
+  return hit < 0 || debugExit(vcpu, Exception.DB, BigInt((DR6_FIXED | (1 << hit)) >>> 0))
 }
 
 export const stepExit = (vcpu: Vcpu): false => debugExit(vcpu, Exception.DB, BigInt((DR6_FIXED | DR6_BS) >>> 0))

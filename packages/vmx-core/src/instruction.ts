@@ -1,7 +1,5 @@
-import {
-  BLOCKING_BY_MOV_SS, BLOCKING_BY_STI, EFLAGS_RF, EFLAGS_TF, Vmcs,
-} from '@guestmode/x86'
-import { stepExit } from './debug.ts'
+import { BLOCKING_BY_MOV_SS, BLOCKING_BY_STI, EFLAGS_RF, EFLAGS_TF, Vmcs } from '@guestmode/x86'
+import { afterInstruction } from './debug.ts'
 import { codeWidth } from './emulation/fetch.ts'
 import { queueDebug, SINGLE_STEP } from './events/exceptions.ts'
 import type { Vcpu } from './vcpu.ts'
@@ -22,7 +20,7 @@ export function instructionDone(vcpu: Vcpu, next: bigint): boolean {
   const flags = processor.vmread32(Vmcs.GUEST_RFLAGS)
   if ((flags & EFLAGS_RF) !== 0) processor.vmwrite32(Vmcs.GUEST_RFLAGS, flags & ~EFLAGS_RF)
   if ((flags & EFLAGS_TF) !== 0) queueDebug(vcpu, SINGLE_STEP)
-  return vcpu.debug.singleStep ? stepExit(vcpu) : true
+  return afterInstruction(vcpu)
 }
 
 /** Goes past the instruction that exited. */

@@ -95,7 +95,8 @@ export class Engine implements KvmFloor {
 
   vcpu(fd: number): Vcpu {
     const vcpu = this.#descriptors.get(fd)
-    if (vcpu === undefined || vcpu instanceof Vm || vcpu instanceof Counter) throw new KvmError(ENOENT, `descriptor ${fd} of a vCPU`)
+    if (vcpu === undefined || vcpu instanceof Vm || vcpu instanceof Counter)
+      throw new KvmError(ENOENT, `descriptor ${fd} of a vCPU`)
     return vcpu
   }
 

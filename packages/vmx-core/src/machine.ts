@@ -1,3 +1,11 @@
 export type {
-  CpuidLeaf, Environment, Machine, MachineMemory, MachineOptions, ProcessorOptions, UnswitchedRegisters, VirtualizingProcessor, VmxStatus,
+  CpuidLeaf,
+  Environment,
+  Machine,
+  MachineMemory,
+  MachineOptions,
+  ProcessorOptions,
+  UnswitchedRegisters,
+  VirtualizingProcessor,
+  VmxStatus,
 } from '@guestmode/silicon'

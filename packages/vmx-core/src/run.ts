@@ -1,6 +1,15 @@
 import {
-  EAGAIN, EINTR, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTR, KVM_EXIT_IOAPIC_EOI, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_SHUTDOWN,
-  KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED,
+  EAGAIN,
+  EINTR,
+  KVM_EXIT_FAIL_ENTRY,
+  KVM_EXIT_INTR,
+  KVM_EXIT_IOAPIC_EOI,
+  KVM_EXIT_IRQ_WINDOW_OPEN,
+  KVM_EXIT_SHUTDOWN,
+  KVM_MP_STATE_HALTED,
+  KVM_MP_STATE_INIT_RECEIVED,
+  KVM_MP_STATE_RUNNABLE,
+  KVM_MP_STATE_UNINITIALIZED,
 } from '@guestmode/kvm-abi'
 import { ExitReason, Vmcs } from '@guestmode/x86'
 import { injectEvents, isInterruptAllowed, needsReinjection, recoverEvents } from './events/injection.ts'
@@ -15,6 +24,7 @@ export function runVcpu(vcpu: Vcpu): number {
   const { run } = vcpu
   vcpu.hasRun = true
   vcpu.sleeping = false
+  if (vcpu.wantsInterruptWindow()) vcpu.eventRequested = true
   run.exitReason = 0
   const result = beforeGuest(vcpu) ?? runGuest(vcpu)
   if (result === -EINTR) {

@@ -1,4 +1,11 @@
-import { KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, type KvmRegs, type KvmSregs, type KvmVcpuEvents } from '@guestmode/kvm-abi'
+import {
+  KVM_SYNC_X86_EVENTS,
+  KVM_SYNC_X86_REGS,
+  KVM_SYNC_X86_SREGS,
+  type KvmRegs,
+  type KvmSregs,
+  type KvmVcpuEvents,
+} from '@guestmode/kvm-abi'
 import { KVM_RUN_PAGE, dataViewOf } from '@guestmode/kvm-abi'
 import { getEvents, setEvents } from './state/events.ts'
 import { getRegs, setRegs } from './state/regs.ts'

@@ -1,7 +1,15 @@
 import type { Lapic } from '@guestmode/chips'
 import {
-  EBADF, KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, KvmRunView,
-  VCPU_MMAP_SIZE, type Halted, type KvmStats, type KvmVcpuFd,
+  EBADF,
+  KVM_MP_STATE_HALTED,
+  KVM_MP_STATE_INIT_RECEIVED,
+  KVM_MP_STATE_RUNNABLE,
+  KVM_MP_STATE_UNINITIALIZED,
+  KvmRunView,
+  VCPU_MMAP_SIZE,
+  type Halted,
+  type KvmStats,
+  type KvmVcpuFd,
 } from '@guestmode/kvm-abi'
 import { Vmcs } from '@guestmode/x86'
 import { GuestCpuid } from './cpuid.ts'
@@ -181,7 +189,8 @@ export class Vcpu implements KvmVcpuFd {
 
   /** A halted vCPU has something to wake up for. */
   canWake(): boolean {
-    if (this.nmi.pending > 0 || this.exception.pending || this.initRequested || this.tripleFault || this.externalVector >= 0) return true
+    if (this.nmi.pending > 0 || this.exception.pending || this.initRequested || this.tripleFault || this.externalVector >= 0)
+      return true
     return this.hasInterrupt() && isInterruptAllowed(this) && !this.blocksInterrupts
   }
 
@@ -192,7 +201,8 @@ export class Vcpu implements KvmVcpuFd {
   endOfLevelInterrupt(vector: number): void {
     for (const targets of this.vm.router!.routing.values()) {
       for (const target of targets) {
-        if (target.kind === 'msi' && target.message.trigger === 'level' && target.message.vector === vector) this.pendingEoi = vector
+        if (target.kind === 'msi' && target.message.trigger === 'level' && target.message.vector === vector)
+          this.pendingEoi = vector
       }
     }
   }

@@ -112,7 +112,8 @@ export class Vm implements KvmVmFd {
       if (slot.dirty === undefined) continue
       const first = Math.max(hpa, slot.hpa)
       const end = Math.min(hpa + length, slot.hpa + slot.size)
-      for (let page = Math.floor(first / PAGE_SIZE) * PAGE_SIZE; page < end; page += PAGE_SIZE) markDirty(slot, slot.gpa + (page - slot.hpa))
+      for (let page = Math.floor(first / PAGE_SIZE) * PAGE_SIZE; page < end; page += PAGE_SIZE)
+        markDirty(slot, slot.gpa + (page - slot.hpa))
     }
   }
 

@@ -1,6 +1,13 @@
 import { assemble } from '@guestmode/asm'
 import {
-  KVM_EXIT_HLT, KVM_EXIT_IO, KVM_EXIT_IO_OUT, exitName, type HostMemory, type KvmSregs, type KvmVcpu, type KvmVm,
+  KVM_EXIT_HLT,
+  KVM_EXIT_IO,
+  KVM_EXIT_IO_OUT,
+  exitName,
+  type HostMemory,
+  type KvmSregs,
+  type KvmVcpu,
+  type KvmVm,
 } from '@guestmode/kvm-abi'
 import { openKvm, type KvmOptions, type OpenKvm } from '../src/index.ts'
 
@@ -27,7 +34,7 @@ export interface Guest {
   readonly vm: KvmVm
   readonly vcpu: KvmVcpu
   readonly memory: HostMemory
-  readonly labels: ReadonlyMap<string, bigint> | Readonly<Record<string, bigint>>
+  readonly labels: Readonly<Record<string, number>>
 }
 
 export interface GuestSetup {
@@ -40,7 +47,10 @@ export interface GuestSetup {
 }
 
 /** A VM with memory from 0, code at `origin`, and a vCPU about to execute it: in real mode, flat 32-bit mode, or 64-bit mode. */
-export function guest(source: string, { bits = 16, origin = 0x1000, megabytes = 1, options = {}, prepare }: GuestSetup = {}): Guest {
+export function guest(
+  source: string,
+  { bits = 16, origin = 0x1000, megabytes = 1, options = {}, prepare }: GuestSetup = {},
+): Guest {
   const kvm = openKvm(testOptions(options))
   const vm = kvm.createVm()
   const size = megabytes << 20
@@ -57,11 +67,24 @@ export function guest(source: string, { bits = 16, origin = 0x1000, megabytes = 
   if (bits === 64) long(sregs, memory)
   vcpu.setSregs(sregs)
   vcpu.setRegs({ ...vcpu.getRegs(), rip: BigInt(origin), rsp: 0x8000n, rflags: 2n })
-  return { kvm, vm, vcpu, memory, labels: labels as never }
+  return { kvm, vm, vcpu, memory, labels: Object.fromEntries(labels) }
 }
 
 function flat(sregs: KvmSregs): void {
-  const data = { base: 0n, limit: 0xffff_ffff, selector: 0x10, type: 3, present: 1, dpl: 0, db: 1, s: 1, l: 0, g: 1, avl: 0, unusable: 0 }
+  const data = {
+    base: 0n,
+    limit: 0xffff_ffff,
+    selector: 0x10,
+    type: 3,
+    present: 1,
+    dpl: 0,
+    db: 1,
+    s: 1,
+    l: 0,
+    g: 1,
+    avl: 0,
+    unusable: 0,
+  }
   sregs.cs = { ...data, selector: 0x08, type: 11 }
   for (const name of ['ds', 'es', 'fs', 'gs', 'ss'] as const) sregs[name] = { ...data }
   sregs.cr0 |= 1n
@@ -90,11 +113,13 @@ export function outputs({ vcpu }: Guest, limit = 1000): [port: number, value: nu
     const { kvmRun } = vcpu
     if (result !== 0) throw new Error(`KVM_RUN returned ${result}`)
     if (kvmRun.exitReason === KVM_EXIT_HLT) return written
-    if (kvmRun.exitReason !== KVM_EXIT_IO || kvmRun.io.direction !== KVM_EXIT_IO_OUT) throw new Error(`${exitName(kvmRun.exitReason)} ${LINES.join('; ')}`)
+    if (kvmRun.exitReason !== KVM_EXIT_IO || kvmRun.io.direction !== KVM_EXIT_IO_OUT)
+      throw new Error(`${exitName(kvmRun.exitReason)} ${LINES.join('; ')}`)
     const { port, size, count } = kvmRun.io
     const data = kvmRun.pioData()
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
-    for (let k = 0; k < count; k++) written.push([port, size === 1 ? view.getUint8(k) : size === 2 ? view.getUint16(2 * k, true) : view.getUint32(4 * k, true)])
+    for (let k = 0; k < count; k++)
+      written.push([port, size === 1 ? view.getUint8(k) : size === 2 ? view.getUint16(2 * k, true) : view.getUint32(4 * k, true)])
   }
   throw new Error('the guest does not end')
 }

@@ -7,7 +7,11 @@ describe('port I/O', () => {
     const g = guest('mov eax,0x11223344\n mov dx,0x1234\n out dx,al\n out dx,ax\n out dx,eax\n out 0x80,al\n hlt')
     expect(g.vcpu.run()).toBe(0)
     expect(g.vcpu.getRegs().rip).toBe(0x1009n)
-    expect(outputs(g)).toEqual([[0x1234, 0x3344], [0x1234, 0x11223344], [0x80, 0x44]])
+    expect(outputs(g)).toEqual([
+      [0x1234, 0x3344],
+      [0x1234, 0x11223344],
+      [0x80, 0x44],
+    ])
   })
 
   test('IN completes at the next KVM_RUN; a 32-bit result clears the upper half', () => {
@@ -68,7 +72,8 @@ describe('memory-mapped I/O', () => {
 
   test('reads and writes of every size', () => {
     const g = guest(
-      `mov ebx,0x200000\n mov eax,[ebx]\n movzx ecx,word [ebx+4]\n mov [ebx+8],cl\n mov dword [ebx+12],0x12345678\n add byte [ebx+16],1\n hlt`, setup,
+      `mov ebx,0x200000\n mov eax,[ebx]\n movzx ecx,word [ebx+4]\n mov [ebx+8],cl\n mov dword [ebx+12],0x12345678\n add byte [ebx+16],1\n hlt`,
+      setup,
     )
     const log: (string | bigint | number)[][] = []
     for (;;) {
@@ -82,7 +87,11 @@ describe('memory-mapped I/O', () => {
       if (!isWrite) view.setUint32(0, 0xaabbccdd, true)
     }
     expect(log).toEqual([
-      ['r', 0x200000n, 4, 0], ['r', 0x200004n, 2, 0], ['w', 0x200008n, 1, 0xdd], ['w', 0x20000cn, 4, 0x12345678], ['r', 0x200010n, 1, 0],
+      ['r', 0x200000n, 4, 0],
+      ['r', 0x200004n, 2, 0],
+      ['w', 0x200008n, 1, 0xdd],
+      ['w', 0x20000cn, 4, 0x12345678],
+      ['r', 0x200010n, 1, 0],
       ['w', 0x200010n, 1, 0xde],
     ])
     expect(g.vcpu.getRegs().rax).toBe(0xaabbccddn)
@@ -103,7 +112,10 @@ describe('memory-mapped I/O', () => {
   })
 
   test('REP MOVSD to a device, and a 16-byte store in two exits', () => {
-    const g = guest(`mov esi,0x2000\n mov edi,0x300000\n mov ecx,3\n rep movsd\n movups xmm0,[0x2000]\n movups [0x300000],xmm0\n hlt`, setup)
+    const g = guest(
+      `mov esi,0x2000\n mov edi,0x300000\n mov ecx,3\n rep movsd\n movups xmm0,[0x2000]\n movups [0x300000],xmm0\n hlt`,
+      setup,
+    )
     g.vcpu.setSregs({ ...g.vcpu.getSregs(), cr4: 0x600n })
     for (let i = 0; i < 16; i++) g.memory.bytes[0x2000 + i] = i
     const writes: [bigint, number, number][] = []
@@ -113,7 +125,13 @@ describe('memory-mapped I/O', () => {
       const { physAddr, len, data } = g.vcpu.kvmRun.mmio
       writes.push([physAddr, len, data[0]!])
     }
-    expect(writes).toEqual([[0x300000n, 4, 0], [0x300004n, 4, 4], [0x300008n, 4, 8], [0x300000n, 8, 0], [0x300008n, 8, 8]])
+    expect(writes).toEqual([
+      [0x300000n, 4, 0],
+      [0x300004n, 4, 4],
+      [0x300008n, 4, 8],
+      [0x300000n, 8, 0],
+      [0x300008n, 8, 8],
+    ])
   })
 
   test('writes to a read-only slot are MMIO, reads are memory', () => {
@@ -129,7 +147,10 @@ describe('memory-mapped I/O', () => {
   })
 
   test('coalesced writes wait in the ring; ioeventfd takes others', () => {
-    const g = guest(`mov dword [0x500000],1\n mov dword [0x500004],2\n mov dword [0x600000],3\n mov dword [0x700000],4\n hlt`, setup)
+    const g = guest(
+      `mov dword [0x500000],1\n mov dword [0x500004],2\n mov dword [0x600000],3\n mov dword [0x700000],4\n hlt`,
+      setup,
+    )
     g.vm.registerCoalescedMmio(0x500000n, 0x1000)
     const event = g.kvm.createEventFd()
     let called = 0

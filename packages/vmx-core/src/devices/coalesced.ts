@@ -1,4 +1,10 @@
-import { COALESCED_MMIO_MAX, KVM_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET, KVM_COALESCED_MMIO_RING, PAGE_SIZE } from '@guestmode/kvm-abi'
+import {
+  COALESCED_MMIO_MAX,
+  KVM_COALESCED_MMIO,
+  KVM_COALESCED_MMIO_PAGE_OFFSET,
+  KVM_COALESCED_MMIO_RING,
+  PAGE_SIZE,
+} from '@guestmode/kvm-abi'
 
 interface Zone {
   readonly address: number
@@ -27,7 +33,8 @@ export class CoalescedZones {
 
   /** True when the write went into the ring; false in no zone, or with the ring full. */
   write(mapping: Uint8Array, address: number, length: number, value: bigint, pio: boolean): boolean {
-    if (!this.#zones.some((zone) => zone.pio === pio && address >= zone.address && address + length <= zone.address + zone.size)) return false
+    if (!this.#zones.some((zone) => zone.pio === pio && address >= zone.address && address + length <= zone.address + zone.size))
+      return false
     const start = KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE
     const ring = KVM_COALESCED_MMIO_RING.viewOf(mapping, start)
     const next = (ring.last + 1) % COALESCED_MMIO_MAX

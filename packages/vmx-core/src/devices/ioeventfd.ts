@@ -29,7 +29,11 @@ export class IoEvents {
 
   remove(event: IoEvent): boolean {
     const index = this.#events.findIndex(
-      (other) => other.event === event.event && other.address === event.address && other.length === event.length && other.datamatch === event.datamatch,
+      (other) =>
+        other.event === event.event &&
+        other.address === event.address &&
+        other.length === event.length &&
+        other.datamatch === event.datamatch,
     )
     if (index >= 0) this.#events.splice(index, 1)
     return index >= 0

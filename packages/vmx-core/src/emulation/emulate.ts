@@ -1,8 +1,11 @@
 import {
-  KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_MMIO, KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
+  KVM_EXIT_INTERNAL_ERROR,
+  KVM_EXIT_MMIO,
+  KVM_INTERNAL_ERROR_EMULATION,
+  KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
 } from '@guestmode/kvm-abi'
 import { disassemble, evaluate, Exception, Vmcs, type Insn } from '@guestmode/x86'
-import { stepExit } from '../debug.ts'
+import { afterInstruction } from '../debug.ts'
 import { isInternal, readRegister, writeRegister } from '../devices/mmio.ts'
 import { queueException, queuePageFault } from '../events/exceptions.ts'
 import { instructionDone } from '../instruction.ts'
@@ -47,7 +50,8 @@ function moveRegister(vcpu: Vcpu, insn: Insn, gpa: number): boolean | undefined 
   const next = () => instructionDone(vcpu, processor.vmread(Vmcs.GUEST_RIP) + BigInt(insn.length))
   if (to.kind === 'mem' && to.width === 32) {
     if (from.kind === 'imm') writeRegister(vcpu, gpa, from.value >>> 0)
-    else if (from.kind === 'reg' && from.cls === 'gpr' && from.index !== 4) writeRegister(vcpu, gpa, Number(processor.registers.gpr(from.index) & 0xffff_ffffn))
+    else if (from.kind === 'reg' && from.cls === 'gpr' && from.index !== 4)
+      writeRegister(vcpu, gpa, Number(processor.registers.gpr(from.index) & 0xffff_ffffn))
     else return undefined
     return next()
   }
@@ -115,7 +119,7 @@ function mmioExit(vcpu: Vcpu, stepped: boolean): false {
   run.mmio.isWrite = 1
   for (let i = 0; i < 8; i++) run.mmio.data[i] = i < size ? Number((value >> BigInt(8 * i)) & 0xffn) : 0
   if (mmio.writes.length > 0) vcpu.completion = () => mmioExit(vcpu, stepped)
-  else if (stepped) vcpu.completion = () => stepExit(vcpu)
+  else if (stepped) vcpu.completion = () => afterInstruction(vcpu)
   return false
 }
 

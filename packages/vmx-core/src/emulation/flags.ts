@@ -12,7 +12,7 @@ export function splitFlags(flags: number): SplitFlags {
   const overflow = (flags >>> 11) & 1
   return {
     result: (flags & 0x40) === 0 ? 0x100n : 0n,
-    aux: (((carry << 31) | ((carry ^ overflow) << 30) | ((flags >>> 1) & 8) | ((flags >>> 7) & 1) | ((~flags & 4) << 6)) >>> 0),
+    aux: ((carry << 31) | ((carry ^ overflow) << 30) | ((flags >>> 1) & 8) | ((flags >>> 7) & 1) | ((~flags & 4) << 6)) >>> 0,
     system: ((flags & ~EFLAGS_ARITHMETIC) | EFLAGS_FIXED) >>> 0,
   }
 }

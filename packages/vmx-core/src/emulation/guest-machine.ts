@@ -1,4 +1,18 @@
-import { CR0_EM, CR0_TS, CR4_OSFXSR, Exception, guestAccess, guestBase, guestLimit, guestSelector, SEG_SS, Vmcs, type CpuField, type EvaluatorMachine, type Refusal } from '@guestmode/x86'
+import {
+  CR0_EM,
+  CR0_TS,
+  CR4_OSFXSR,
+  Exception,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  SEG_SS,
+  Vmcs,
+  type CpuField,
+  type EvaluatorMachine,
+  type Refusal,
+} from '@guestmode/x86'
 import { PF_WRITE } from '../mmu/error-code.ts'
 import { readMmio, writeMmio } from '../devices/mmio.ts'
 import { PAGE_SIZE } from '../host-memory.ts'
@@ -163,7 +177,7 @@ export class GuestMachine implements EvaluatorMachine {
     const { walker, vm } = this.#vcpu
     const bits = access(this.#level, write ? PF_WRITE : 0)
     const pieces: Piece[] = []
-    for (let offset = 0; offset < size; ) {
+    for (let offset = 0; offset < size;) {
       const at = BigInt.asUintN(64, linear + BigInt(offset))
       if (!walker.walk(Number(at >> 32n), Number(at & 0xffff_ffffn), bits, true)) {
         this.faultLinear = at
@@ -174,7 +188,8 @@ export class GuestMachine implements EvaluatorMachine {
       const hpa = write ? vm.guest.hpaForWrite(gpa, length) : vm.guest.hpa(gpa)
       // A device is given at most eight bytes at a time.
       if (hpa >= 0) pieces.push({ gpa, hpa, size: length, offset })
-      else for (let i = 0; i < length; i += 8) pieces.push({ gpa: gpa + i, hpa, size: Math.min(8, length - i), offset: offset + i })
+      else
+        for (let i = 0; i < length; i += 8) pieces.push({ gpa: gpa + i, hpa, size: Math.min(8, length - i), offset: offset + i })
       offset += length
     }
     return { pieces }

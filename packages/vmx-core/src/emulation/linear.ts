@@ -1,4 +1,20 @@
-import { AR_DB, AR_DPL_SHIFT, AR_UNUSABLE, EFLAGS_VM, Exception, guestAccess, guestBase, guestLimit, SEG_FS, SEG_SS, TYPE_CODE, TYPE_EXPAND_DOWN, TYPE_READABLE, TYPE_WRITABLE, Vmcs } from '@guestmode/x86'
+import {
+  AR_DB,
+  AR_DPL_SHIFT,
+  AR_UNUSABLE,
+  EFLAGS_VM,
+  Exception,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  SEG_FS,
+  SEG_SS,
+  TYPE_CODE,
+  TYPE_EXPAND_DOWN,
+  TYPE_READABLE,
+  TYPE_WRITABLE,
+  Vmcs,
+} from '@guestmode/x86'
 import { PF_USER } from '../mmu/error-code.ts'
 import { isProtected } from '../modes/control-registers.ts'
 import type { Vcpu } from '../vcpu.ts'

@@ -1,9 +1,49 @@
 import {
-  AR_DPL_SHIFT, AR_P, AR_S, AR_TYPE, AR_UNUSABLE, BLOCKING_BY_NMI, CR0_PG, CR0_TS, descriptorAccess, descriptorBase, descriptorLimit,
-  EFLAGS_FIXED, EFLAGS_NT, EFLAGS_VM, Exception, guestAccess, guestBase, guestLimit, guestSelector, INTR_INFO_ERROR_CODE,
-  INTR_INFO_TYPE, INTR_INFO_TYPE_SHIFT, INTR_INFO_VALID, INTR_TYPE_EXTERNAL, INTR_TYPE_HARDWARE_EXCEPTION, INTR_TYPE_NMI, SEG_CS,
-  SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, SELECTOR_RPL, SELECTOR_TI, TSS_BUSY, TYPE_CODE, TYPE_CONFORMING, TYPE_LDT,
-  TYPE_READABLE, TYPE_TSS16_AVAILABLE, TYPE_TSS_AVAILABLE, TYPE_WRITABLE, Vmcs,
+  AR_DPL_SHIFT,
+  AR_P,
+  AR_S,
+  AR_TYPE,
+  AR_UNUSABLE,
+  BLOCKING_BY_NMI,
+  CR0_PG,
+  CR0_TS,
+  descriptorAccess,
+  descriptorBase,
+  descriptorLimit,
+  EFLAGS_FIXED,
+  EFLAGS_NT,
+  EFLAGS_VM,
+  Exception,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  INTR_INFO_ERROR_CODE,
+  INTR_INFO_TYPE,
+  INTR_INFO_TYPE_SHIFT,
+  INTR_INFO_VALID,
+  INTR_TYPE_EXTERNAL,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  INTR_TYPE_NMI,
+  SEG_CS,
+  SEG_DS,
+  SEG_ES,
+  SEG_FS,
+  SEG_GS,
+  SEG_LDTR,
+  SEG_SS,
+  SEG_TR,
+  SELECTOR_RPL,
+  SELECTOR_TI,
+  TSS_BUSY,
+  TYPE_CODE,
+  TYPE_CONFORMING,
+  TYPE_LDT,
+  TYPE_READABLE,
+  TYPE_TSS16_AVAILABLE,
+  TYPE_TSS_AVAILABLE,
+  TYPE_WRITABLE,
+  Vmcs,
 } from '@guestmode/x86'
 import { queueDebug, queueException, queuePageFault } from '../events/exceptions.ts'
 import { skipInstruction } from '../instruction.ts'
@@ -34,11 +74,27 @@ interface TssFormat {
   readonly limit: number
 }
 const TSS32: TssFormat = {
-  width: 4, cr3: 0x1c, ip: 0x20, flags: 0x24, gprs: 0x28, selectors: 0x48,
-  segments: [SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS], ldt: 0x60, trap: 0x64, limit: 0x67,
+  width: 4,
+  cr3: 0x1c,
+  ip: 0x20,
+  flags: 0x24,
+  gprs: 0x28,
+  selectors: 0x48,
+  segments: [SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS],
+  ldt: 0x60,
+  trap: 0x64,
+  limit: 0x67,
 }
 const TSS16: TssFormat = {
-  width: 2, cr3: -1, ip: 0x0e, flags: 0x10, gprs: 0x12, selectors: 0x22, segments: [SEG_ES, SEG_CS, SEG_SS, SEG_DS], ldt: 0x2a, trap: -1,
+  width: 2,
+  cr3: -1,
+  ip: 0x0e,
+  flags: 0x10,
+  gprs: 0x12,
+  selectors: 0x22,
+  segments: [SEG_ES, SEG_CS, SEG_SS, SEG_DS],
+  ldt: 0x2a,
+  trap: -1,
   limit: 0x2b,
 }
 
@@ -67,7 +123,10 @@ export function handleTaskSwitch(vcpu: Vcpu): boolean {
     vcpu.exception.injected = vcpu.interrupt.injected = vcpu.nmi.injected = false
     isEvent = type === INTR_TYPE_HARDWARE_EXCEPTION || type === INTR_TYPE_EXTERNAL || type === INTR_TYPE_NMI
     if (type === INTR_TYPE_NMI) {
-      processor.vmwrite32(Vmcs.GUEST_INTERRUPTIBILITY_INFO, processor.vmread32(Vmcs.GUEST_INTERRUPTIBILITY_INFO) | BLOCKING_BY_NMI)
+      processor.vmwrite32(
+        Vmcs.GUEST_INTERRUPTIBILITY_INFO,
+        processor.vmread32(Vmcs.GUEST_INTERRUPTIBILITY_INFO) | BLOCKING_BY_NMI,
+      )
     }
   }
   const goesOn = isEvent || skipInstruction(vcpu)
@@ -188,14 +247,19 @@ function loadTask(vcpu: Vcpu, base: number, format: TssFormat, isNested: boolean
   loadLdt(vcpu, ldt)
   const isVirtual = (flags & EFLAGS_VM) !== 0
   const level = isVirtual ? 3 : selectors[1]! & SELECTOR_RPL
-  format.segments.forEach((seg, i) => (isVirtual ? loadVirtual(vcpu, seg, selectors[i]!) : loadSegment(vcpu, seg, selectors[i]!, level)))
+  format.segments.forEach((seg, i) =>
+    isVirtual ? loadVirtual(vcpu, seg, selectors[i]!) : loadSegment(vcpu, seg, selectors[i]!, level),
+  )
   if (errorCode !== undefined) pushErrorCode(vcpu, errorCode, width)
   if (trap) queueDebug(vcpu, DR6_BT)
 }
 
 function markUnusable(vcpu: Vcpu, seg: number, selector: number): void {
   vcpu.processor.vmwrite32(guestSelector(seg), selector)
-  vcpu.processor.vmwrite32(guestAccess(seg), seg === SEG_CS || seg === SEG_SS ? vcpu.processor.vmread32(guestAccess(seg)) : AR_UNUSABLE)
+  vcpu.processor.vmwrite32(
+    guestAccess(seg),
+    seg === SEG_CS || seg === SEG_SS ? vcpu.processor.vmread32(guestAccess(seg)) : AR_UNUSABLE,
+  )
 }
 
 function put(vcpu: Vcpu, seg: number, { low, high, access }: Descriptor): void {

@@ -1,7 +1,23 @@
 import {
-  BLOCKING_BY_MOV_SS, BLOCKING_BY_NMI, BLOCKING_BY_STI, CPU_INTERRUPT_WINDOW_EXITING, CPU_NMI_WINDOW_EXITING, EFLAGS_IF, EFLAGS_RF,
-  Exception, INTR_INFO_ERROR_CODE, INTR_INFO_TYPE, INTR_INFO_TYPE_SHIFT, INTR_INFO_VALID, INTR_INFO_VECTOR, INTR_TYPE_EXTERNAL,
-  INTR_TYPE_HARDWARE_EXCEPTION, INTR_TYPE_NMI, INTR_TYPE_SOFTWARE_EXCEPTION, INTR_TYPE_SOFTWARE_INTERRUPT, Vmcs,
+  BLOCKING_BY_MOV_SS,
+  BLOCKING_BY_NMI,
+  BLOCKING_BY_STI,
+  CPU_INTERRUPT_WINDOW_EXITING,
+  CPU_NMI_WINDOW_EXITING,
+  EFLAGS_IF,
+  EFLAGS_RF,
+  Exception,
+  INTR_INFO_ERROR_CODE,
+  INTR_INFO_TYPE,
+  INTR_INFO_TYPE_SHIFT,
+  INTR_INFO_VALID,
+  INTR_INFO_VECTOR,
+  INTR_TYPE_EXTERNAL,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  INTR_TYPE_NMI,
+  INTR_TYPE_SOFTWARE_EXCEPTION,
+  INTR_TYPE_SOFTWARE_INTERRUPT,
+  Vmcs,
 } from '@guestmode/x86'
 import { isProtected } from '../modes/control-registers.ts'
 import type { Vcpu } from '../vcpu.ts'
@@ -64,7 +80,11 @@ function setResumeFlag(vcpu: Vcpu): void {
 }
 
 const isFault = (vector: number): boolean =>
-  vector !== Exception.DB && vector !== Exception.BP && vector !== Exception.OF && vector !== Exception.DF && vector !== Exception.MC
+  vector !== Exception.DB &&
+  vector !== Exception.BP &&
+  vector !== Exception.OF &&
+  vector !== Exception.DF &&
+  vector !== Exception.MC
 
 /**
  * Gives the processor what the guest is to receive at the next entry: what the last one did not deliver, then a new exception, then an

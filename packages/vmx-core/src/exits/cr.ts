@@ -1,7 +1,35 @@
 import {
-  CR0_CD, CR0_DEFINED, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR3_NO_FLUSH, CR4_DE, CR4_FSGSBASE, CR4_MCE, CR4_OSFXSR,
-  CR4_OSXMMEXCPT, CR4_OSXSAVE, CR4_PAE, CR4_PCE, CR4_PCIDE, CR4_PGE, CR4_PSE, CR4_PVI, CR4_SMAP, CR4_SMEP, CR4_TSD, CR4_UMIP,
-  CR4_VME, EFER_LMA, EFER_LME, AR_L, guestAccess, SEG_CS, Vmcs,
+  CR0_CD,
+  CR0_DEFINED,
+  CR0_ET,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR3_NO_FLUSH,
+  CR4_DE,
+  CR4_FSGSBASE,
+  CR4_MCE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_PVI,
+  CR4_SMAP,
+  CR4_SMEP,
+  CR4_TSD,
+  CR4_UMIP,
+  CR4_VME,
+  EFER_LMA,
+  EFER_LME,
+  AR_L,
+  guestAccess,
+  SEG_CS,
+  Vmcs,
 } from '@guestmode/x86'
 import { KVM_EXIT_SET_TPR } from '@guestmode/kvm-abi'
 import { queueGp } from '../events/exceptions.ts'
@@ -105,12 +133,32 @@ function writeCr3(vcpu: Vcpu, value: bigint): boolean {
 
 /** Bits that the processor of this machine has; its own check has refused the others before the exit, unless the VMM hides them. */
 const CR4_KNOWN =
-  CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP |
-  CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP
+  CR4_VME |
+  CR4_PVI |
+  CR4_TSD |
+  CR4_DE |
+  CR4_PSE |
+  CR4_PAE |
+  CR4_MCE |
+  CR4_PGE |
+  CR4_PCE |
+  CR4_OSFXSR |
+  CR4_OSXMMEXCPT |
+  CR4_UMIP |
+  CR4_FSGSBASE |
+  CR4_PCIDE |
+  CR4_OSXSAVE |
+  CR4_SMEP |
+  CR4_SMAP
 
 /** A feature and the bit of CR4 that turns it on. */
 const CR4_FEATURES = [
-  [CR4_OSXSAVE, 'xsave'], [CR4_SMEP, 'smep'], [CR4_SMAP, 'smap'], [CR4_FSGSBASE, 'fsgsbase'], [CR4_PCIDE, 'pcid'], [CR4_UMIP, 'umip'],
+  [CR4_OSXSAVE, 'xsave'],
+  [CR4_SMEP, 'smep'],
+  [CR4_SMAP, 'smap'],
+  [CR4_FSGSBASE, 'fsgsbase'],
+  [CR4_PCIDE, 'pcid'],
+  [CR4_UMIP, 'umip'],
 ] as const
 
 export function isValidCr4(vcpu: Vcpu, cr4: number): boolean {

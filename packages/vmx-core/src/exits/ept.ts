@@ -18,7 +18,13 @@ export function handleEptViolation(vcpu: Vcpu): boolean {
   }
   if (vcpu.vm.trace !== undefined) {
     const guestRip = processor.vmread(Vmcs.GUEST_RIP)
-    vcpu.vm.trace({ name: 'kvm_page_fault', vcpuId: vcpu.id, guestRip, faultAddress: BigInt(gpa), errorCode: BigInt(qualification) })
+    vcpu.vm.trace({
+      name: 'kvm_page_fault',
+      vcpuId: vcpu.id,
+      guestRip,
+      faultAddress: BigInt(gpa),
+      errorCode: BigInt(qualification),
+    })
   }
   if (vcpu.mmu.handleEptViolation(gpa, qualification) === 'retry') return true
   // What is being delivered would be lost: its stack or descriptor is in no memory.

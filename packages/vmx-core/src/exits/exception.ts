@@ -1,6 +1,14 @@
 import {
-  CPU_MONITOR_TRAP_FLAG, DR6_BS, DR6_FIXED, EFLAGS_TF, Exception, INTR_INFO_ERROR_CODE, INTR_INFO_TYPE, INTR_INFO_TYPE_SHIFT,
-  INTR_INFO_VECTOR, INTR_TYPE_HARDWARE_EXCEPTION, Vmcs,
+  DR6_BS,
+  DR6_FIXED,
+  EFLAGS_TF,
+  Exception,
+  INTR_INFO_ERROR_CODE,
+  INTR_INFO_TYPE,
+  INTR_INFO_TYPE_SHIFT,
+  INTR_INFO_VECTOR,
+  INTR_TYPE_HARDWARE_EXCEPTION,
+  Vmcs,
 } from '@guestmode/x86'
 import { KVM_EXIT_EXCEPTION, KVM_GUESTDBG_USE_SW_BP } from '@guestmode/kvm-abi'
 import { debugExit } from '../debug.ts'
@@ -27,7 +35,11 @@ export function handleException(vcpu: Vcpu): boolean {
 function handlePageFault(vcpu: Vcpu, errorCode: number): boolean {
   const linear = vcpu.processor.vmread(Vmcs.EXIT_QUALIFICATION)
   vcpu.vm.trace?.({
-    name: 'kvm_page_fault', vcpuId: vcpu.id, guestRip: vcpu.processor.vmread(Vmcs.GUEST_RIP), faultAddress: linear, errorCode: BigInt(errorCode),
+    name: 'kvm_page_fault',
+    vcpuId: vcpu.id,
+    guestRip: vcpu.processor.vmread(Vmcs.GUEST_RIP),
+    faultAddress: linear,
+    errorCode: BigInt(errorCode),
   })
   switch (vcpu.mmu.handlePageFault(linear, errorCode)) {
     case 'retry':
@@ -43,14 +55,12 @@ function handlePageFault(vcpu: Vcpu, errorCode: number): boolean {
 
 /** The qualification has the bits of DR6 that this exception would set. [SDM3 Table 28-1] */
 function handleDebug(vcpu: Vcpu): boolean {
-  const { processor, debug, controls } = vcpu
+  const { processor, debug } = vcpu
   const bits = Number(processor.vmread(Vmcs.EXIT_QUALIFICATION) & 0xffff_ffffn)
   const isGuestStep = (bits & DR6_BS) !== 0 && (processor.vmread32(Vmcs.GUEST_RFLAGS) & EFLAGS_TF) !== 0
   if (debug.singleStep || (debug.hardwareBreakpoints && !isGuestStep)) {
-    controls.setCpu(CPU_MONITOR_TRAP_FLAG, debug.singleStep)
     return debugExit(vcpu, Exception.DB, BigInt((DR6_FIXED | bits) >>> 0))
   }
   queueDebug(vcpu, bits)
   return true
 }
-

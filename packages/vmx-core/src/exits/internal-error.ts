@@ -1,5 +1,7 @@
 import {
-  KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+  KVM_EXIT_INTERNAL_ERROR,
+  KVM_INTERNAL_ERROR_DELIVERY_EV,
+  KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
 } from '@guestmode/kvm-abi'
 import { Vmcs } from '@guestmode/x86'
 import type { Vcpu } from '../vcpu.ts'

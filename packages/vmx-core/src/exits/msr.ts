@@ -1,4 +1,9 @@
-import { KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR, KVM_MSR_EXIT_REASON_INVAL, KVM_MSR_EXIT_REASON_UNKNOWN } from '@guestmode/kvm-abi'
+import {
+  KVM_EXIT_X86_RDMSR,
+  KVM_EXIT_X86_WRMSR,
+  KVM_MSR_EXIT_REASON_INVAL,
+  KVM_MSR_EXIT_REASON_UNKNOWN,
+} from '@guestmode/kvm-abi'
 import { queueGp } from '../events/exceptions.ts'
 import { skipInstruction, skipOnCompletion } from '../instruction.ts'
 import { isKnownMsr, readMsr, writeMsr } from '../msr.ts'

@@ -1,8 +1,14 @@
 import { KVM_EXIT_HLT, KVM_EXIT_SHUTDOWN, KVM_MP_STATE_HALTED } from '@guestmode/kvm-abi'
 import {
-  APIC_BASE_ENABLE, CPU_INTERRUPT_WINDOW_EXITING, CPU_NMI_WINDOW_EXITING, Vmcs, XCR0_AVX, XCR0_SSE, XCR0_X87,
+  APIC_BASE_ENABLE,
+  CPU_INTERRUPT_WINDOW_EXITING,
+  CPU_NMI_WINDOW_EXITING,
+  Vmcs,
+  XCR0_AVX,
+  XCR0_SSE,
+  XCR0_X87,
 } from '@guestmode/x86'
-import { stepExit } from '../debug.ts'
+import { afterInstruction } from '../debug.ts'
 import { queueGp, queueUd } from '../events/exceptions.ts'
 import { skipInstruction } from '../instruction.ts'
 import { isLongMode, readCr4 } from '../modes/control-registers.ts'
@@ -64,7 +70,7 @@ export function handleTripleFault(vcpu: Vcpu): false {
 
 /** The instruction that was stepped is done, or an event has been delivered. */
 export function handleMonitorTrap(vcpu: Vcpu): boolean {
-  return vcpu.debug.singleStep ? stepExit(vcpu) : true
+  return afterInstruction(vcpu)
 }
 
 /** Caches are coherent whatever the guest does. */
@@ -96,7 +102,13 @@ const KVM_ENOSYS = 1000n
 export function handleVmcall(vcpu: Vcpu): boolean {
   const { registers } = vcpu.processor
   const mask = isLongMode(vcpu) ? (1n << 64n) - 1n : LOW
-  const [nr, a0, a1, a2, a3] = [0, 3, 1, 2, 6].map((index) => registers.gpr(index) & mask) as [bigint, bigint, bigint, bigint, bigint]
+  const [nr, a0, a1, a2, a3] = [0, 3, 1, 2, 6].map((index) => registers.gpr(index) & mask) as [
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+  ]
   vcpu.vm.trace?.({ name: 'kvm_hypercall', nr, a0, a1, a2, a3 })
   registers.setGpr(0, -KVM_ENOSYS & mask)
   return skipInstruction(vcpu)
@@ -121,4 +133,3 @@ export function isValidXcr0(vcpu: Vcpu, value: bigint): boolean {
   if ((value & 1n) === 0n || (value & ~supported) !== 0n) return false
   return (value & BigInt(XCR0_AVX)) === 0n || (value & BigInt(XCR0_SSE)) !== 0n
 }
-

@@ -151,7 +151,8 @@ function stringIn(vcpu: Vcpu, io: StringIo): boolean {
     vm.trace?.({ name: 'kvm_pio', rw: 'read', port, size, count, val: getItem(vcpu, 0, size) })
     refreshWalker(vcpu)
     for (let i = 0; i < count; i++) {
-      if (!writeItem(vcpu, io, first, io.down ? -i * size : i * size, getItem(vcpu, i, size))) return emulationFailed(vcpu, undefined, 'INS to a device')
+      if (!writeItem(vcpu, io, first, io.down ? -i * size : i * size, getItem(vcpu, i, size)))
+        return emulationFailed(vcpu, undefined, 'INS to a device')
     }
     return finish(vcpu, io, count, rip, length)
   }

@@ -9,8 +9,19 @@ import { unexpectedExit } from './internal-error.ts'
 import { handleIo } from './io.ts'
 import { handleRdmsr, handleWrmsr } from './msr.ts'
 import {
-  handleCpuid, handleExternalInterrupt, handleHlt, handleInterruptWindow, handleInvlpg, handleMonitorTrap, handleNmiWindow, handleNothing,
-  handleRdpmc, handleTripleFault, handleUndefined, handleVmcall, handleXsetbv,
+  handleCpuid,
+  handleExternalInterrupt,
+  handleHlt,
+  handleInterruptWindow,
+  handleInvlpg,
+  handleMonitorTrap,
+  handleNmiWindow,
+  handleNothing,
+  handleRdpmc,
+  handleTripleFault,
+  handleUndefined,
+  handleVmcall,
+  handleXsetbv,
 } from './simple.ts'
 
 /** True: the guest goes on. False: the VMM has to look, `kvm_run` says at what. */

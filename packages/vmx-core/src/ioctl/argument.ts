@@ -25,7 +25,11 @@ export function decode<F extends Fields>(argument: Argument, layout: Struct<F>):
   return layout.decode(pointer(argument, layout.size)) as StructValue<Struct<F>>
 }
 
-export function encode<F extends Fields>(argument: Argument, layout: Struct<F>, fields: Parameters<Struct<F>['encode']>[0]): number {
+export function encode<F extends Fields>(
+  argument: Argument,
+  layout: Struct<F>,
+  fields: Parameters<Struct<F>['encode']>[0],
+): number {
   pointer(argument, layout.size).set(layout.encode(fields))
   return 0
 }
@@ -38,7 +42,12 @@ export function list<V>(argument: Argument, layout: Flexible<Fields, V, unknown>
 }
 
 /** Fills in a list; `tooLong` is the errno if there is no room, the count needed is put in place all the same. */
-export function fill<I>(argument: Argument, layout: Flexible<Fields, unknown, I>, elements: readonly I[], tooLong: number): number {
+export function fill<I>(
+  argument: Argument,
+  layout: Flexible<Fields, unknown, I>,
+  elements: readonly I[],
+  tooLong: number,
+): number {
   const bytes = pointer(argument, layout.size)
   const room = layout.countIn(bytes)
   if (elements.length > room) {
@@ -54,7 +63,14 @@ export type Handler<T> = (target: T, argument: Argument) => number
 export type Handlers<T> = Readonly<Record<number, Handler<T>>>
 
 /** Runs the handler of a request. `unknown`: the errno for a request that is none here. */
-export function dispatch<T>(kind: Descriptor, handlers: Handlers<T>, target: T, request: number, argument: Argument, unknown: number): number {
+export function dispatch<T>(
+  kind: Descriptor,
+  handlers: Handlers<T>,
+  target: T,
+  request: number,
+  argument: Argument,
+  unknown: number,
+): number {
   const handler = requestOf(kind, request) === undefined ? undefined : handlers[request]
   if (handler === undefined) return -unknown
   try {

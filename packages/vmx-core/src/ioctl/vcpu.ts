@@ -88,8 +88,13 @@ function setMpState(vcpu: Vcpu, argument: Argument): number {
 }
 
 const DEBUG_CONTROLS =
-  abi.KVM_GUESTDBG_ENABLE | abi.KVM_GUESTDBG_SINGLESTEP | abi.KVM_GUESTDBG_USE_SW_BP | abi.KVM_GUESTDBG_USE_HW_BP |
-  abi.KVM_GUESTDBG_INJECT_DB | abi.KVM_GUESTDBG_INJECT_BP | abi.KVM_GUESTDBG_BLOCKIRQ
+  abi.KVM_GUESTDBG_ENABLE |
+  abi.KVM_GUESTDBG_SINGLESTEP |
+  abi.KVM_GUESTDBG_USE_SW_BP |
+  abi.KVM_GUESTDBG_USE_HW_BP |
+  abi.KVM_GUESTDBG_INJECT_DB |
+  abi.KVM_GUESTDBG_INJECT_BP |
+  abi.KVM_GUESTDBG_BLOCKIRQ
 
 function setGuestDebug(vcpu: Vcpu, argument: Argument): number {
   const { control, debugreg } = decode(argument, abi.KVM_GUEST_DEBUG)

@@ -1,10 +1,44 @@
 import {
-  EBADF, EBUSY, EEXIST, EINVAL, ENOENT, ENXIO, KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_GET_IRQCHIP, KVM_GET_PIT2, KVM_IOEVENTFD,
-  KVM_IOEVENTFD_ARGUMENT, KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO, KVM_IRQCHIP,
-  KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQFD, KVM_IRQFD_ARGUMENT, KVM_IRQFD_FLAG_DEASSIGN,
-  KVM_IRQFD_FLAG_RESAMPLE, KVM_IRQ_LEVEL, KVM_IRQ_LEVEL_STATUS, KVM_IRQ_LINE, KVM_IRQ_LINE_STATUS, KVM_IRQ_ROUTING, KVM_MSI,
-  KVM_MSI_VALID_DEVID, KVM_PIT_CONFIG, KVM_PIT_SPEAKER_DUMMY, KVM_PIT_STATE2, KVM_REINJECT_CONTROL, KVM_REINJECT_CONTROL_ARGUMENT,
-  KVM_SET_GSI_ROUTING, KVM_SET_IRQCHIP, KVM_SET_PIT2, KVM_SIGNAL_MSI, type KvmIrqRoutingEntry,
+  EBADF,
+  EBUSY,
+  EEXIST,
+  EINVAL,
+  ENOENT,
+  ENXIO,
+  KVM_CREATE_IRQCHIP,
+  KVM_CREATE_PIT2,
+  KVM_GET_IRQCHIP,
+  KVM_GET_PIT2,
+  KVM_IOEVENTFD,
+  KVM_IOEVENTFD_ARGUMENT,
+  KVM_IOEVENTFD_FLAG_DATAMATCH,
+  KVM_IOEVENTFD_FLAG_DEASSIGN,
+  KVM_IOEVENTFD_FLAG_PIO,
+  KVM_IRQCHIP,
+  KVM_IRQCHIP_IOAPIC,
+  KVM_IRQCHIP_PIC_MASTER,
+  KVM_IRQCHIP_PIC_SLAVE,
+  KVM_IRQFD,
+  KVM_IRQFD_ARGUMENT,
+  KVM_IRQFD_FLAG_DEASSIGN,
+  KVM_IRQFD_FLAG_RESAMPLE,
+  KVM_IRQ_LEVEL,
+  KVM_IRQ_LEVEL_STATUS,
+  KVM_IRQ_LINE,
+  KVM_IRQ_LINE_STATUS,
+  KVM_IRQ_ROUTING,
+  KVM_MSI,
+  KVM_MSI_VALID_DEVID,
+  KVM_PIT_CONFIG,
+  KVM_PIT_SPEAKER_DUMMY,
+  KVM_PIT_STATE2,
+  KVM_REINJECT_CONTROL,
+  KVM_REINJECT_CONTROL_ARGUMENT,
+  KVM_SET_GSI_ROUTING,
+  KVM_SET_IRQCHIP,
+  KVM_SET_PIT2,
+  KVM_SIGNAL_MSI,
+  type KvmIrqRoutingEntry,
 } from '@guestmode/kvm-abi'
 import { InterruptRouter, IrqSource } from '../irqchip/irqchip.ts'
 import { Pit } from '../irqchip/pit.ts'
@@ -129,7 +163,14 @@ function irqfd(vm: Vm, argument: Argument): number {
   } else {
     const acknowledged = (kind: 'pic' | 'ioapic', pin: number) => {
       const targets = target.routing.get(gsi) ?? []
-      if (!targets.some((one) => (one.kind === 'pic' && kind === 'pic' && one.irq === pin) || (one.kind === 'ioapic' && kind === 'ioapic' && one.pin === pin))) return
+      if (
+        !targets.some(
+          (one) =>
+            (one.kind === 'pic' && kind === 'pic' && one.irq === pin) ||
+            (one.kind === 'ioapic' && kind === 'ioapic' && one.pin === pin),
+        )
+      )
+        return
       target.setIrq(gsi, false, IrqSource.irqfd)
       resample.signal()
     }

@@ -81,10 +81,13 @@ export class InterruptRouter {
     let result = -1
     for (const target of this.routing.get(gsi) ?? []) {
       const one =
-        target.kind === 'pic' ? this.#setPic(target.irq, level, source)
-        : target.kind === 'ioapic' ? this.#setIoapic(target.pin, level, source)
-        : level ? this.deliver(target.message)
-        : -1
+        target.kind === 'pic'
+          ? this.#setPic(target.irq, level, source)
+          : target.kind === 'ioapic'
+            ? this.#setIoapic(target.pin, level, source)
+            : level
+              ? this.deliver(target.message)
+              : -1
       if (one >= 0) result = one + Math.max(result, 0)
     }
     return result

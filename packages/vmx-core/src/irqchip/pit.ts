@@ -14,11 +14,12 @@ export class Pit {
   readonly #router: InterruptRouter
   #owed = 0
   #acknowledged = true
+  #output = true
 
   constructor(clock: Clock, router: InterruptRouter) {
     this.#clock = clock
     this.#router = router
-    this.chip = new I8254({ clock, out0: (level) => level && this.#tick() })
+    this.chip = new I8254({ clock, out0: (level) => this.#onOutput(level) })
     router.acknowledged.add((kind, pin) => this.#onAcknowledge(kind, pin))
   }
 
@@ -33,6 +34,13 @@ export class Pit {
     if ((flags & KVM_PIT_SPEAKER_DUMMY) === 0) return
     const speaker = new Port61({ pit: this.chip, clock: this.#clock })
     ports.add(0x61, 1, { read: () => speaker.read(), write: (_port, value) => speaker.write(value) })
+  }
+
+  /** A tick is a rise of the output. */
+  #onOutput(level: boolean): void {
+    const isRise = level && !this.#output
+    this.#output = level
+    if (isRise) this.#tick()
   }
 
   #tick(): void {
@@ -55,7 +63,12 @@ export class Pit {
 
   #onAcknowledge(kind: 'pic' | 'ioapic', pin: number): void {
     const targets = this.#router.routing.get(PIT_GSI) ?? []
-    if (!targets.some((target) => (target.kind === 'pic' ? kind === 'pic' && target.irq === pin : target.kind === kind && target.pin === pin))) return
+    if (
+      !targets.some((target) =>
+        target.kind === 'pic' ? kind === 'pic' && target.irq === pin : target.kind === kind && target.pin === pin,
+      )
+    )
+      return
     this.#acknowledged = true
     this.#deliver()
   }

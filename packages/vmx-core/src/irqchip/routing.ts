@@ -1,7 +1,12 @@
 import type { ApicMessage, DeliveryMode } from '@guestmode/chips'
 import {
-  KVM_IOAPIC_NUM_PINS, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQ_ROUTING_IRQCHIP,
-  KVM_IRQ_ROUTING_MSI, type KvmIrqRoutingEntry,
+  KVM_IOAPIC_NUM_PINS,
+  KVM_IRQCHIP_IOAPIC,
+  KVM_IRQCHIP_PIC_MASTER,
+  KVM_IRQCHIP_PIC_SLAVE,
+  KVM_IRQ_ROUTING_IRQCHIP,
+  KVM_IRQ_ROUTING_MSI,
+  type KvmIrqRoutingEntry,
 } from '@guestmode/kvm-abi'
 
 /** Where a GSI goes. */
@@ -69,4 +74,3 @@ function parseEntry(entry: KvmIrqRoutingEntry, withChips: boolean): RoutingTarge
       return undefined
   }
 }
-

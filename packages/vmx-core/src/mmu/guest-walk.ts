@@ -24,7 +24,17 @@ export interface PagingMode {
 }
 
 export function pagingOff(): PagingMode {
-  return { levels: 0, root: 0, pdptes: new Uint32Array(8), wp: false, nxe: false, pse: false, smep: false, smap: false, ac: false }
+  return {
+    levels: 0,
+    root: 0,
+    pdptes: new Uint32Array(8),
+    wp: false,
+    nxe: false,
+    pse: false,
+    smep: false,
+    smap: false,
+    ac: false,
+  }
 }
 
 /** What an access is, in the bits of the page-fault error code: PF_WRITE, PF_USER, PF_FETCH. */
@@ -142,8 +152,15 @@ export class GuestWalker {
 
   /** [SDM3 4.6 "Access Rights", 4.8 "Accessed and Dirty Flags"] */
   #finish(
-    rights: number, noExecute: number, leaf: number, level: number, top: number, entryBytes: number, size: number,
-    access: AccessBits, update: boolean,
+    rights: number,
+    noExecute: number,
+    leaf: number,
+    level: number,
+    top: number,
+    entryBytes: number,
+    size: number,
+    access: AccessBits,
+    update: boolean,
   ): boolean {
     const { mode } = this
     const user = (rights & PTE_US) !== 0
@@ -164,7 +181,9 @@ export class GuestWalker {
     this.pageSize = size
     this.global = (leaf & PTE_G) !== 0
     this.dirty = (leaf & PTE_D) !== 0 || (write && update)
-    if (update) for (let l = top; l >= level; l--) this.#setFlags(this.#entries[l]!, l === level && write ? PTE_A | PTE_D : PTE_A, entryBytes)
+    if (update)
+      for (let l = top; l >= level; l--)
+        this.#setFlags(this.#entries[l]!, l === level && write ? PTE_A | PTE_D : PTE_A, entryBytes)
     return true
   }
 

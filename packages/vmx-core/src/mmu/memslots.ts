@@ -17,7 +17,7 @@ export const MAX_SLOTS = 509
 /** The slots of a VM, sorted by address. */
 export class Memslots {
   #slots: Memslot[] = []
-  #recent: Memslot | undefined
+  #recent: Memslot | undefined;
 
   [Symbol.iterator](): Iterator<Memslot> {
     return this.#slots[Symbol.iterator]()

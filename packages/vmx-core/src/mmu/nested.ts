@@ -1,5 +1,14 @@
 import {
-  EPT_IGNORE_PAT, EPT_MEMORY_TYPE_SHIFT, EPT_PS, EPT_R, EPT_VIOLATION_WRITE, EPT_W, EPT_X, EPTP_WALK_LENGTH_4, MEMORY_TYPE_WB, Vmcs,
+  EPT_IGNORE_PAT,
+  EPT_MEMORY_TYPE_SHIFT,
+  EPT_PS,
+  EPT_R,
+  EPT_VIOLATION_WRITE,
+  EPT_W,
+  EPT_X,
+  EPTP_WALK_LENGTH_4,
+  MEMORY_TYPE_WB,
+  Vmcs,
 } from '@guestmode/x86'
 import { PAGE_SIZE, type HostMemoryAllocator } from '../host-memory.ts'
 import type { VirtualizingProcessor } from '../machine.ts'
@@ -63,7 +72,7 @@ export class NestedMmu implements Mmu {
   }
 
   handlePageFault(): FaultOutcome {
-    throw new Error('page faults are the guest\'s own under EPT')
+    throw new Error("page faults are the guest's own under EPT")
   }
 
   cr3Loaded(): void {}

@@ -1,7 +1,36 @@
 import {
-  AR_TYPE, CPU_CR3_LOAD_EXITING, CPU_CR3_STORE_EXITING, CPU_INVLPG_EXITING, CR0_CD, CR0_NE, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR0_WP,
-  CR4_DE, CR4_FSGSBASE, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, CR4_PCE, CR4_PCIDE, CR4_PGE, CR4_PVI, CR4_TSD, CR4_VMXE, EFER_LMA,
-  EFER_LME, ENTRY_IA32E_MODE_GUEST, Exception, guestAccess, SEG_TR, SECONDARY_EPT, SECONDARY_UNRESTRICTED_GUEST, TYPE_TSS_BUSY, Vmcs,
+  AR_TYPE,
+  CPU_CR3_LOAD_EXITING,
+  CPU_CR3_STORE_EXITING,
+  CPU_INVLPG_EXITING,
+  CR0_CD,
+  CR0_NE,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR0_TS,
+  CR0_WP,
+  CR4_DE,
+  CR4_FSGSBASE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_PAE,
+  CR4_PCE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PVI,
+  CR4_TSD,
+  CR4_VMXE,
+  EFER_LMA,
+  EFER_LME,
+  ENTRY_IA32E_MODE_GUEST,
+  Exception,
+  guestAccess,
+  SEG_TR,
+  SECONDARY_EPT,
+  SECONDARY_UNRESTRICTED_GUEST,
+  TYPE_TSS_BUSY,
+  Vmcs,
 } from '@guestmode/x86'
 import type { Vcpu } from '../vcpu.ts'
 import { flushGuestTranslations } from '../vmcs/translations.ts'
@@ -43,7 +72,10 @@ function writeRealRegisters(vcpu: Vcpu, cr0: number, cr4: number): void {
   const forced = isShadowing(vcpu) ? CR0_NE | CR0_WP : CR0_NE
   processor.vmwrite32(Vmcs.GUEST_CR0, ((cr0 & ~(CR0_CD | CR0_NW)) | forced) >>> 0)
   processor.vmwrite32(Vmcs.CR0_READ_SHADOW, cr0)
-  processor.vmwrite32(Vmcs.GUEST_CR4, isShadowing(vcpu) ? ((cr4 & ~CR4_PCIDE) | CR4_VMXE | CR4_PAE) >>> 0 : (cr4 | CR4_VMXE) >>> 0)
+  processor.vmwrite32(
+    Vmcs.GUEST_CR4,
+    isShadowing(vcpu) ? ((cr4 & ~CR4_PCIDE) | CR4_VMXE | CR4_PAE) >>> 0 : (cr4 | CR4_VMXE) >>> 0,
+  )
   processor.vmwrite32(Vmcs.CR4_READ_SHADOW, cr4)
   vcpu.cr0Shadow = cr0
   vcpu.cr4Shadow = cr4

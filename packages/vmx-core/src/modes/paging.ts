@@ -1,6 +1,4 @@
-import {
-  CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, EFLAGS_AC, PTE_P, Vmcs,
-} from '@guestmode/x86'
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_LMA, EFER_NXE, EFLAGS_AC, PTE_P, Vmcs } from '@guestmode/x86'
 import type { Vcpu } from '../vcpu.ts'
 import { readCr0, readCr3, readCr4 } from './control-registers.ts'
 

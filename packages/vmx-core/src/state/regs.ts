@@ -5,14 +5,30 @@ import type { Vcpu } from '../vcpu.ts'
 
 /** Register numbers, by the names of `kvm_regs`. RSP is in the VMCS. */
 const GPRS = {
-  rax: 0, rcx: 1, rdx: 2, rbx: 3, rbp: 5, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10, r11: 11, r12: 12, r13: 13, r14: 14, r15: 15,
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rbp: 5,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
 } as const
 const names = Object.entries(GPRS) as [keyof typeof GPRS, number][]
 
 export function getRegs(vcpu: Vcpu): KvmRegs {
   const { processor } = vcpu
   const regs = {
-    rsp: processor.vmread(Vmcs.GUEST_RSP), rip: processor.vmread(Vmcs.GUEST_RIP), rflags: processor.vmread(Vmcs.GUEST_RFLAGS),
+    rsp: processor.vmread(Vmcs.GUEST_RSP),
+    rip: processor.vmread(Vmcs.GUEST_RIP),
+    rflags: processor.vmread(Vmcs.GUEST_RFLAGS),
   } as KvmRegs
   for (const [name, index] of names) regs[name] = processor.registers.gpr(index)
   return regs

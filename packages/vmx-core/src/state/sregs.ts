@@ -1,7 +1,26 @@
 import { KVM_SREGS2_FLAGS_PDPTRS_VALID, type KvmSegment, type KvmSregs, type KvmSregs2 } from '@guestmode/kvm-abi'
 import {
-  CR0_CD, CR0_DEFINED, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, IA32_APIC_BASE, SEG_CS, SEG_DS, SEG_ES,
-  SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR, Vmcs,
+  CR0_CD,
+  CR0_DEFINED,
+  CR0_ET,
+  CR0_NW,
+  CR0_PE,
+  CR0_PG,
+  CR4_PAE,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+  EFER_SCE,
+  IA32_APIC_BASE,
+  SEG_CS,
+  SEG_DS,
+  SEG_ES,
+  SEG_FS,
+  SEG_GS,
+  SEG_LDTR,
+  SEG_SS,
+  SEG_TR,
+  Vmcs,
 } from '@guestmode/x86'
 import { isValidCr4 } from '../exits/cr.ts'
 import { isPaePaging, readCr0, readCr3, readCr4, setControlRegisters } from '../modes/control-registers.ts'
@@ -11,7 +30,14 @@ import type { Vcpu } from '../vcpu.ts'
 import { readSegment, writeSegment } from '../vmcs/segments.ts'
 
 const SEGMENTS = {
-  es: SEG_ES, cs: SEG_CS, ss: SEG_SS, ds: SEG_DS, fs: SEG_FS, gs: SEG_GS, ldt: SEG_LDTR, tr: SEG_TR,
+  es: SEG_ES,
+  cs: SEG_CS,
+  ss: SEG_SS,
+  ds: SEG_DS,
+  fs: SEG_FS,
+  gs: SEG_GS,
+  ldt: SEG_LDTR,
+  tr: SEG_TR,
 } as const
 const segmentNames = Object.entries(SEGMENTS) as [keyof typeof SEGMENTS, number][]
 
@@ -20,7 +46,10 @@ type Common = Omit<KvmSregs, 'interruptBitmap'>
 
 function getCommon(vcpu: Vcpu): Common {
   const { processor } = vcpu
-  const segments = Object.fromEntries(segmentNames.map(([name, seg]) => [name, readSegment(processor, seg)])) as Record<keyof typeof SEGMENTS, KvmSegment>
+  const segments = Object.fromEntries(segmentNames.map(([name, seg]) => [name, readSegment(processor, seg)])) as Record<
+    keyof typeof SEGMENTS,
+    KvmSegment
+  >
   return {
     ...segments,
     gdt: { base: processor.vmread(Vmcs.GUEST_GDTR_BASE), limit: processor.vmread32(Vmcs.GUEST_GDTR_LIMIT) },
@@ -105,7 +134,8 @@ export function setSregs(vcpu: Vcpu, sregs: KvmSregs): boolean {
 export function setSregs2(vcpu: Vcpu, sregs: KvmSregs2): boolean {
   const hasPdptes = (sregs.flags & BigInt(KVM_SREGS2_FLAGS_PDPTRS_VALID)) !== 0n
   if ((sregs.flags & ~BigInt(KVM_SREGS2_FLAGS_PDPTRS_VALID)) !== 0n) return false
-  const isPae = (sregs.cr0 & BigInt(CR0_PG)) !== 0n && (sregs.cr4 & BigInt(CR4_PAE)) !== 0n && (sregs.efer & BigInt(EFER_LMA)) === 0n
+  const isPae =
+    (sregs.cr0 & BigInt(CR0_PG)) !== 0n && (sregs.cr4 & BigInt(CR4_PAE)) !== 0n && (sregs.efer & BigInt(EFER_LMA)) === 0n
   if (hasPdptes && !isPae) return false
   if (!setCommon(vcpu, sregs)) return false
   if (!isPae) return true

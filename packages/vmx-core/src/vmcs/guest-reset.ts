@@ -1,5 +1,17 @@
 import {
-  CR0_CD, CR0_ET, CR0_NW, EFLAGS_FIXED, guestAccess, guestBase, guestLimit, guestSelector, PAT_DEFAULT, SEG_CS, SEG_LDTR, SEG_TR, Vmcs,
+  CR0_CD,
+  CR0_ET,
+  CR0_NW,
+  EFLAGS_FIXED,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
+  PAT_DEFAULT,
+  SEG_CS,
+  SEG_LDTR,
+  SEG_TR,
+  Vmcs,
 } from '@guestmode/x86'
 import { resetControlRegisters } from '../modes/control-registers.ts'
 import type { Vcpu } from '../vcpu.ts'
@@ -21,9 +33,17 @@ export function resetGuest(vcpu: Vcpu): void {
   }
   for (const field of [Vmcs.GUEST_GDTR_LIMIT, Vmcs.GUEST_IDTR_LIMIT]) processor.vmwrite32(field, 0xffff)
   for (const field of [
-    Vmcs.GUEST_GDTR_BASE, Vmcs.GUEST_IDTR_BASE, Vmcs.GUEST_RSP, Vmcs.GUEST_SYSENTER_CS, Vmcs.GUEST_SYSENTER_ESP,
-    Vmcs.GUEST_SYSENTER_EIP, Vmcs.GUEST_IA32_DEBUGCTL, Vmcs.GUEST_INTERRUPTIBILITY_INFO, Vmcs.GUEST_ACTIVITY_STATE,
-    Vmcs.GUEST_PENDING_DBG_EXCEPTIONS, Vmcs.GUEST_SMBASE,
+    Vmcs.GUEST_GDTR_BASE,
+    Vmcs.GUEST_IDTR_BASE,
+    Vmcs.GUEST_RSP,
+    Vmcs.GUEST_SYSENTER_CS,
+    Vmcs.GUEST_SYSENTER_ESP,
+    Vmcs.GUEST_SYSENTER_EIP,
+    Vmcs.GUEST_IA32_DEBUGCTL,
+    Vmcs.GUEST_INTERRUPTIBILITY_INFO,
+    Vmcs.GUEST_ACTIVITY_STATE,
+    Vmcs.GUEST_PENDING_DBG_EXCEPTIONS,
+    Vmcs.GUEST_SMBASE,
   ]) {
     processor.vmwrite32(field, 0)
   }

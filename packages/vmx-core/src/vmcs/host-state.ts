@@ -1,6 +1,17 @@
 import {
-  CR0_NE, CR0_PE, CR0_PG, CR4_PAE, CR4_VMXE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, IA32_VMX_CR0_FIXED0, IA32_VMX_CR4_FIXED0,
-  PAT_DEFAULT, Vmcs,
+  CR0_NE,
+  CR0_PE,
+  CR0_PG,
+  CR4_PAE,
+  CR4_VMXE,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+  EFER_SCE,
+  IA32_VMX_CR0_FIXED0,
+  IA32_VMX_CR4_FIXED0,
+  PAT_DEFAULT,
+  Vmcs,
 } from '@guestmode/x86'
 import type { HostMemoryAllocator } from '../host-memory.ts'
 import type { VirtualizingProcessor } from '../machine.ts'
@@ -18,8 +29,18 @@ export function writeHostState(processor: VirtualizingProcessor, host: HostMemor
   for (const field of [Vmcs.HOST_SS_SELECTOR, Vmcs.HOST_DS_SELECTOR, Vmcs.HOST_ES_SELECTOR]) processor.vmwrite32(field, 0x10)
   processor.vmwrite32(Vmcs.HOST_TR_SELECTOR, 0x18)
   for (const field of [
-    Vmcs.HOST_FS_SELECTOR, Vmcs.HOST_GS_SELECTOR, Vmcs.HOST_FS_BASE, Vmcs.HOST_GS_BASE, Vmcs.HOST_TR_BASE, Vmcs.HOST_GDTR_BASE,
-    Vmcs.HOST_IDTR_BASE, Vmcs.HOST_SYSENTER_CS, Vmcs.HOST_SYSENTER_ESP, Vmcs.HOST_SYSENTER_EIP, Vmcs.HOST_RSP, Vmcs.HOST_RIP,
+    Vmcs.HOST_FS_SELECTOR,
+    Vmcs.HOST_GS_SELECTOR,
+    Vmcs.HOST_FS_BASE,
+    Vmcs.HOST_GS_BASE,
+    Vmcs.HOST_TR_BASE,
+    Vmcs.HOST_GDTR_BASE,
+    Vmcs.HOST_IDTR_BASE,
+    Vmcs.HOST_SYSENTER_CS,
+    Vmcs.HOST_SYSENTER_ESP,
+    Vmcs.HOST_SYSENTER_EIP,
+    Vmcs.HOST_RSP,
+    Vmcs.HOST_RIP,
   ]) {
     processor.vmwrite32(field, 0)
   }

@@ -1,6 +1,18 @@
 import type { KvmSegment } from '@guestmode/kvm-abi'
 import {
-  AR_AVL, AR_DB, AR_DPL_SHIFT, AR_G, AR_L, AR_P, AR_S, AR_TYPE, AR_UNUSABLE, guestAccess, guestBase, guestLimit, guestSelector,
+  AR_AVL,
+  AR_DB,
+  AR_DPL_SHIFT,
+  AR_G,
+  AR_L,
+  AR_P,
+  AR_S,
+  AR_TYPE,
+  AR_UNUSABLE,
+  guestAccess,
+  guestBase,
+  guestLimit,
+  guestSelector,
   SEG_LDTR,
 } from '@guestmode/x86'
 import type { VirtualizingProcessor } from '../machine.ts'
