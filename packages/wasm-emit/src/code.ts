@@ -141,6 +141,13 @@ export class Code {
   branchIf(label: number): this {
     return this.indexed(0x0d, this.depth - label)
   }
+  /** Branches to the label whose place in the list is on the stack, or to the last argument's. */
+  branchTable(labels: readonly number[], otherwise: number): this {
+    this.bytes.byte(0x0e)
+    this.bytes.unsigned(labels.length)
+    for (const label of [...labels, otherwise]) this.bytes.unsigned(this.depth - label)
+    return this
+  }
   return(): this {
     this.bytes.byte(0x0f)
     return this

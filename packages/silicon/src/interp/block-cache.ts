@@ -1,6 +1,6 @@
 import type { MachineMemory } from '../machine/memory.ts'
 import { Record } from './record.ts'
-import { FixedHandler } from './support.ts'
+import { FixedHandler } from './loop.ts'
 
 const pageSize = 4096
 /** Stores are compared with code at this granularity (log2 of bytes): 64 chunks a page. */

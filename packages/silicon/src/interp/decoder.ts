@@ -5,7 +5,7 @@ import type { BlockCache } from './block-cache.ts'
 import type { Handlers } from './handlers.ts'
 import type { RecordWriter } from './record-writer.ts'
 import { codeModes } from './code-mode.ts'
-import { FixedHandler } from './support.ts'
+import { FixedHandler } from './loop.ts'
 
 /** Instructions of one block at the most, besides its end. */
 const maxInstructions = 64

@@ -12,7 +12,8 @@ import { Decoder, maxInstructionBytes } from './decoder.ts'
 import { Handlers } from './handlers.ts'
 import { Record } from './record.ts'
 import { RecordWriter } from './record-writer.ts'
-import { FixedHandler, type HostCalls } from './support.ts'
+import { hostCallNames, type HostCalls } from './host-calls.ts'
+import { FixedHandler } from './loop.ts'
 import { warmShapes } from './warm-shapes.ts'
 
 const f = cpuState.fields
@@ -106,22 +107,7 @@ export class Engine implements HostCalls {
     this.routines = [...parts.routines.values()]
     this.popf = [...parts.routines.keys()].indexOf('popf')
     const host = Object.fromEntries(
-      (
-        [
-          'lookup',
-          'link',
-          'microcode',
-          'readSlow',
-          'writeSlow',
-          'modifySlow',
-          'commit',
-          'segmentSlow',
-          'named',
-          'fault',
-          'fpuFault',
-          'bulkString',
-        ] as const
-      ).map((name) => [name, (this[name] as (...args: never[]) => unknown).bind(this)]),
+      hostCallNames.map((name) => [name, (this[name] as (...args: never[]) => unknown).bind(this)]),
     ) as unknown as HostCalls
     this.handlers = new Handlers(mem, layout.state, host, [...parts.routines.keys()], warmShapes())
     this.decoder = new Decoder({

@@ -19,6 +19,10 @@ const RSI = 6
 const RDI = 7
 const ES = 0
 
+export interface HandlerContext extends StageContext {
+  next(record: number, offset: number): void
+}
+
 /** Stages one interpreter handler: registers, immediates and addresses come from the decoded-instruction record. */
 export class HandlerStage extends Stage implements Builder {
   readonly operandSize: 16 | 32 | 64
@@ -36,8 +40,12 @@ export class HandlerStage extends Stage implements Builder {
   private readonly translated = new Map<StagedOperand, Node>()
   private readonly displaced = new Map<StagedOperand, Displaced>()
 
-  constructor(context: StageContext, shape: Shape, physBase: number) {
+  /** Emits the transfer to the record `offset` bytes behind the one in a local. */
+  private readonly next: (record: number, offset: number) => void
+
+  constructor(context: HandlerContext, shape: Shape, physBase: number) {
     super(context)
+    this.next = context.next
     this.shape = shape
     this.physBase = physBase
     this.operandSize = shape.operandSize
@@ -165,7 +173,7 @@ export class HandlerStage extends Stage implements Builder {
       // The target stands in the same page, so `ripBase` stays.
       this.countInstructions()
       code.if()
-      this.context.dispatch(code, link, 0)
+      this.next(link, 0)
       code.end().end()
       code.get(0).returnCall(this.context.callees.branch)
     })
@@ -177,7 +185,7 @@ export class HandlerStage extends Stage implements Builder {
       semantic()
       this.graph.emit()
     } else this.repeat(semantic)
-    this.context.dispatch(this.code, 0, Record.size)
+    this.next(0, Record.size)
   }
 
   protected storeRecord(): void {
@@ -185,7 +193,7 @@ export class HandlerStage extends Stage implements Builder {
   }
 
   protected leave(): void {
-    this.code.return()
+    this.code.i32(0).return()
   }
 
   /**

@@ -4,14 +4,18 @@ import type { MachineMemory } from '../machine/memory.ts'
 import { constant, valTypeOf, type Node } from '../stage/graph.ts'
 import { Stage, type Callees, type StageContext } from '../stage/stage.ts'
 import { HandlerStage } from './handler-stage.ts'
-import { Record } from './record.ts'
 import { codeModes } from './code-mode.ts'
+import { FunctionCode, type LoopCode } from './handler-code.ts'
+import { importHostCalls, type HostCalls } from './host-calls.ts'
+import { FixedHandler, writeLoop } from './loop.ts'
 import { shapeKey, shapeOf, type Shape } from './shape.ts'
 import { signatureOf } from './signature.ts'
-import { FixedHandler, importHostCalls, supportSignatures, writeSupport, type HostCalls } from './support.ts'
+import { Fragments, importSupport, supportSignatures, writeSupport } from './support.ts'
 
 const tableSize = 1 << 15
 const maxPages = 65536
+/** Handlers that are cases of the loop: engines compile larger functions with a cheaper register allocator. */
+const loopCases = 300
 
 /** Stages a shared subroutine: its parameters are the function's, its results are left on the stack. */
 class SubroutineStage extends Stage {
@@ -47,18 +51,8 @@ class ModuleContext {
   private readonly base: number
   private readonly physBase: number
   private readonly routine: (name: string) => number
-  /** The module has the table: handlers call each other through it without a detour. */
-  private readonly ownsTable: boolean
 
-  constructor(
-    module: ModuleWriter,
-    callees: Callees,
-    base: number,
-    physBase: number,
-    routine: (name: string) => number,
-    ownsTable: boolean,
-  ) {
-    this.ownsTable = ownsTable
+  constructor(module: ModuleWriter, callees: Callees, base: number, physBase: number, routine: (name: string) => number) {
     this.module = module
     this.callees = callees
     this.base = base
@@ -66,15 +60,26 @@ class ModuleContext {
     this.routine = routine
   }
 
+  /** A handler as a function. */
   handler(shape: Shape): number {
-    const semantic = semantics[shape.mnemonic]
-    if (!semantic) throw new Error(`${shape.mnemonic} has no semantic function`)
-    const func = this.module.declare(this.module.type(['i32'], []))
-    const code = new Code(1)
-    const stage = new HandlerStage(this.context(code), shape, this.physBase)
-    stage.finish(() => semantic(stage, ...stage.operands))
+    const func = this.module.declare(this.module.type(['i32'], ['i32']))
+    const code = new FunctionCode(1)
+    this.write(code, shape, (record, offset) => {
+      code.get(record)
+      if (offset !== 0) code.i32(offset).op('i32.add')
+      code.return()
+    })
+    code.unreachable()
     this.module.define(func, code)
     return func
+  }
+
+  /** Writes the handler of a shape; `next` emits the transfer to the record `offset` bytes behind the one in a local. */
+  write(code: Code, shape: Shape, next: (record: number, offset: number) => void): void {
+    const semantic = semantics[shape.mnemonic]
+    if (!semantic) throw new Error(`${shape.mnemonic} has no semantic function`)
+    const stage = new HandlerStage({ ...this.context(code), next }, shape, this.physBase)
+    stage.finish(() => semantic(stage, ...stage.operands))
   }
 
   private context(code: Code): StageContext {
@@ -84,19 +89,7 @@ class ModuleContext {
       base: this.base,
       routine: this.routine,
       subroutine: (sub) => this.subroutine(sub),
-      dispatch: (into, record, offset) => this.dispatch(into, record, offset),
     }
-  }
-
-  private dispatch(code: Code, record: number, offset: number): void {
-    code.get(record)
-    if (offset !== 0) code.i32(offset).op('i32.add')
-    if (this.ownsTable)
-      code
-        .get(record)
-        .memory('i32.load', Record.handler + offset)
-        .returnCallIndirect(this.module.type(['i32'], []))
-    else code.returnCall(this.callees.dispatch)
   }
 
   private subroutine(sub: Subroutine): { func: number; mayFault: boolean } {
@@ -113,8 +106,8 @@ class ModuleContext {
 }
 
 /**
- * The handlers of one processor, made as their shapes are first decoded. The first module owns the table; later ones don't
- * import it (on some engines each importer makes all others dearer) but tail-call its `dispatch`.
+ * The handlers of one processor. The first module owns the table and the loop; handlers of shapes that it lacks are made as the
+ * shapes are first decoded, each in a module that does not import the table (on some engines each importer makes all others dearer).
  */
 export class Handlers {
   private readonly table: WasmTable
@@ -129,8 +122,8 @@ export class Handlers {
   /** Runs a chain of handlers from a record on. */
   readonly run: (record: number) => void
 
-  /** `warm`: shapes to make at once, in the module that owns the table. */
-  constructor(mem: MachineMemory, base: number, host: HostCalls, routines: readonly string[], warm: readonly Shape[] = []) {
+  /** `warm`: shapes to make at once, the most used first. */
+  constructor(mem: MachineMemory, base: number, host: HostCalls, routines: readonly string[], warm: readonly Shape[]) {
     this.mem = mem
     this.base = base
     this.host = host
@@ -139,18 +132,29 @@ export class Handlers {
     const calls = importHostCalls(module)
     this.importMemory(module)
     module.defineTable(tableSize)
-    const support = writeSupport(module, calls, base)
-    const context = this.context(module, { ...calls, ...support }, true)
-    const functions = warm.map((shape) => {
-      this.indices.set(shapeKey(shape), this.next++)
-      return context.handler(shape)
+    const fragments = new Fragments(base, calls)
+    const callees = { ...calls, ...writeSupport(module, calls, fragments) }
+    const context = this.context(module, callees)
+    for (const shape of warm) this.indices.set(shapeKey(shape), this.next++)
+    const cases = warm.slice(0, loopCases).map((shape) => (code: LoopCode): void => {
+      context.write(code, shape, (record, offset) => {
+        code.get(record)
+        if (offset !== 0) code.i32(offset).op('i32.add')
+        code.set(0).branch(code.head)
+      })
     })
-    module.element(FixedHandler.count, functions)
+    const loop = writeLoop(module, callees, fragments, cases)
+    module.element(
+      FixedHandler.count + cases.length,
+      warm.slice(cases.length).map((shape) => context.handler(shape)),
+    )
     module.export('table', 'table', 0)
-    for (const [name, func] of Object.entries(support)) module.export(name, 'func', func)
+    module.export('loop', 'func', loop)
+    for (const name of Object.keys(supportSignatures) as (keyof typeof supportSignatures)[])
+      module.export(name, 'func', callees[name])
     this.exports = this.instantiate(module, { host: { ...host } })
     this.table = this.exports.table as WasmTable
-    this.run = this.exports.dispatch as (record: number) => void
+    this.run = this.exports.loop as (record: number) => void
   }
 
   /** Table index of the handler for an instruction. */
@@ -161,22 +165,21 @@ export class Handlers {
     return index
   }
 
-  /** Table index of the handler for a shape. */
+  /** Keys of all shapes made so far. */
+  get keys(): readonly string[] {
+    return [...this.indices.keys()]
+  }
+
+  /** Number of the handler for a shape. */
   private index(shape: Shape): number {
     const key = shapeKey(shape)
     const known = this.indices.get(key)
     if (known !== undefined) return known
     if (this.next === tableSize) throw new Error('the table of handlers is full')
     const module = new ModuleWriter()
-    const calls = importHostCalls(module)
-    const support = Object.fromEntries(
-      Object.entries(supportSignatures).map(([name, [params, results]]) => [
-        name,
-        module.importFunction('support', name, module.type(params, results)),
-      ]),
-    ) as { [Name in keyof typeof supportSignatures]: number }
+    const callees = { ...importHostCalls(module), ...importSupport(module) }
     this.importMemory(module)
-    module.export('handler', 'func', this.context(module, { ...calls, ...support }, false).handler(shape))
+    module.export('handler', 'func', this.context(module, callees).handler(shape))
     const { handler } = this.instantiate(module, { host: { ...this.host }, support: this.exports })
     const index = this.next++
     this.table.set(index, handler)
@@ -184,24 +187,12 @@ export class Handlers {
     return index
   }
 
-  /** Keys of all shapes made so far. */
-  get keys(): readonly string[] {
-    return [...this.indices.keys()]
-  }
-
-  private context(module: ModuleWriter, callees: Callees, ownsTable: boolean): ModuleContext {
-    return new ModuleContext(
-      module,
-      callees,
-      this.base,
-      this.mem.physBase,
-      (name) => {
-        const number = this.routineNumbers.get(name)
-        if (number === undefined) throw new Error(`no microcode routine ${name}`)
-        return number
-      },
-      ownsTable,
-    )
+  private context(module: ModuleWriter, callees: Callees): ModuleContext {
+    return new ModuleContext(module, callees, this.base, this.mem.physBase, (name) => {
+      const number = this.routineNumbers.get(name)
+      if (number === undefined) throw new Error(`no microcode routine ${name}`)
+      return number
+    })
   }
 
   private importMemory(module: ModuleWriter): void {

@@ -7,12 +7,13 @@ const node = (value: Val): Node => value as Node
 
 /** Functions that generated code calls. All are indices in the module being written. */
 export interface Callees {
-  /** (rip: i64, record: i32): continues at a near-transfer target; tail-called. */
+  // Transfers, tail-called. As functions they give the next record, or 0 to leave the chain.
+  /** (rip: i64, record: i32): continues at a near-transfer target. */
   readonly jump: number
-  /** (record: i32): continues at the record; tail-called. */
-  readonly dispatch: number
-  /** (record: i32): takes a relative branch whose link is not known; tail-called. */
+  /** (record: i32): takes a relative branch whose link is not known. */
   readonly branch: number
+  /** (record: i32): leaves the chain with RIP at the record's instruction. */
+  readonly interrupted: number
   /** (linear: i64, size: i32, record: i32) -> address, or 0 after a fault. */
   readonly slowRead: number
   readonly slowWrite: number
@@ -28,16 +29,12 @@ export interface Callees {
   readonly fault: number
   /** (kind: i32) */
   readonly fpuFault: number
-  /** (record: i32): leaves the chain with RIP at the record's instruction; tail-called. */
-  readonly interrupted: number
   /** (record: i32): moves many elements of a string instruction at once where it can. */
   readonly bulkString: number
 }
 
 export interface StageContext {
   readonly code: Code
-  /** Emits the tail call of the handler of the record in local `record`, `offset` bytes on. */
-  dispatch(code: Code, record: number, offset: number): void
   readonly callees: Callees
   /** Linear-memory offset of the CPU state. */
   readonly base: number

@@ -199,7 +199,7 @@ describe('intercepts', () => {
     const work = ({ state, nonRoot }: VmxMachine): void => {
       m.nextRip = state.rip + 2n
       throwIfExit(nonRoot!.io(0x3f8, 1, 'out', false, false, false))
-      nonRoot!.io(0x60, 2, 'in', false, false, true)
+      throwIfExit(nonRoot!.io(0x60, 2, 'in', false, false, true))
     }
     expect(exitOf(m, work)).toBe(ExitReason.IO_INSTRUCTION)
     expect(m.vmx.vmread32(Vmcs.EXIT_QUALIFICATION)).toBe(0x3f8_0000)
