@@ -22,6 +22,7 @@ const itlbSize = 512
 /** Instructions that cross pages and stay decoded. */
 const crossingSlots = 256
 const RFLAGS_TF = 0x100
+const BLOCKING_BY_MOV_SS = 2
 const [ES, CS, SS, DS] = [0, 1, 2, 3]
 const fpuKinds = ['x87', 'mmx', 'sse'] as const
 
@@ -73,6 +74,8 @@ export class Engine implements HostCalls {
   private readonly crossings: ({ mode: number; low: number; high: number; bytes: Uint8Array } | undefined)[] = []
   /** Budget of the `run` in progress. */
   private granted = 0
+  /** The blocking that `passBlocking` has taken away last, and when. */
+  private passed: { readonly blocking: number; readonly consumed: number } | undefined
   /** Executing exactly one instruction. */
   private stepping = false
   /** The trap is of a fetch: `rip` is exact, and no record belongs to it. */
@@ -127,6 +130,7 @@ export class Engine implements HostCalls {
    */
   run(instructions: number): VmExit | undefined {
     this.exit = undefined
+    this.passed = undefined
     const { mem, state } = this.cpu
     const budgetAt = this.s + (f.budget.offset >> 2)
     mem.i32[budgetAt] = instructions
@@ -290,8 +294,7 @@ export class Engine implements HostCalls {
       return 0
     }
     const nonRoot = cpu.nonRoot
-    // No interrupt can come before the next instruction, which will end the blocking by STI and MOV SS, unless one is waited for.
-    if (nonRoot === undefined || !nonRoot.watching) mem.u32[this.s + (f.interruptibility.offset >> 2)]! &= ~3
+    if (!this.stepping && (nonRoot === undefined || !nonRoot.watching)) this.passBlocking()
     if (this.needsBoundary()) {
       this.exitChain(ChainExit.boundary)
       return 0
@@ -440,6 +443,19 @@ export class Engine implements HostCalls {
     )
   }
 
+  /**
+   * Blocking by STI or MOV SS lasts for the next instruction, before which no interrupt can come here. Unless it does not complete,
+   * nobody sees the blocking, and the chain goes on.
+   */
+  private passBlocking(): void {
+    const { mem } = this.cpu
+    const at = this.s + (f.interruptibility.offset >> 2)
+    const blocking = mem.u32[at]! & 3
+    if (blocking === 0) return
+    mem.u32[at]! &= ~3
+    this.passed = { blocking, consumed: this.consumed }
+  }
+
   /** Something must be looked at before the next instruction. */
   private needsBoundary(): boolean {
     return this.cpu.nonRoot?.watching === true || this.mustStep() || this.cpu.state.activity !== 0
@@ -463,6 +479,9 @@ export class Engine implements HostCalls {
       this.locate()
     }
     this.fetchFailed = false
+    const { passed } = this
+    if (passed !== undefined && passed.consumed === this.consumed && trap instanceof VmExit)
+      cpu.state.interruptibility |= passed.blocking
     if (trap instanceof VmExit) this.exit = trap
     else this.parts.raise(trap!)
   }
@@ -496,7 +515,7 @@ export class Engine implements HostCalls {
     if (trapped) {
       if (blocking !== 0 && this.trap instanceof GuestFault) state.interruptibility &= ~blocking
       this.takeTrap(record !== 0)
-    } else if (traced) {
+    } else if (traced && (blocking !== 0 || (state.interruptibility & BLOCKING_BY_MOV_SS) === 0)) {
       // [SDM3 18.3.1.4 "Single-Step Exception Condition"]
       state.dr.set(6, state.dr.get(6) | 0x4000n)
       this.parts.raise(new GuestFault(Exception.DB))
