@@ -172,10 +172,9 @@ const tscAdjust: Msr = {
 }
 
 const tscDeadline: Msr = {
-  read: ({ lapic }) => lapic?.tscDeadline,
+  read: ({ lapic }) => lapic?.tscDeadline ?? 0n,
   write({ lapic, vm }, value) {
-    if (lapic === undefined) return false
-    lapic.tscDeadline = value
+    if (lapic !== undefined) lapic.tscDeadline = value
     vm.timersChanged()
     return true
   },

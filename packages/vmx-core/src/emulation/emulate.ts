@@ -4,7 +4,7 @@ import {
   KVM_INTERNAL_ERROR_EMULATION,
   KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
 } from '@guestmode/kvm-abi'
-import { disassemble, evaluate, Exception, Vmcs, type Insn } from '@guestmode/x86'
+import { disassemble, evaluate, Exception, Vmcs, type EvalResult, type Insn } from '@guestmode/x86'
 import { afterInstruction } from '../debug.ts'
 import { isInternal, readRegister, writeRegister } from '../devices/mmio.ts'
 import { queueException, queuePageFault } from '../events/exceptions.ts'
@@ -12,7 +12,7 @@ import { instructionDone } from '../instruction.ts'
 import { refreshWalker } from '../modes/paging.ts'
 import type { Vcpu } from '../vcpu.ts'
 import { codeLinear, fetchInstruction } from './fetch.ts'
-import { GuestMachine } from './guest-machine.ts'
+import { GuestMachine, NotEmulated } from './guest-machine.ts'
 
 /** Iterations of a repeated instruction between two looks at interrupts. */
 const MAX_ITERATIONS = 256
@@ -62,11 +62,20 @@ function moveRegister(vcpu: Vcpu, insn: Insn, gpa: number): boolean | undefined 
   return undefined
 }
 
+function tryEvaluate(insn: Insn, machine: GuestMachine): EvalResult {
+  try {
+    return evaluate(insn, machine)
+  } catch (reason) {
+    if (reason instanceof NotEmulated) return { kind: 'unsupported', mnemonic: insn.mnemonic }
+    throw reason
+  }
+}
+
 function step(vcpu: Vcpu, insn: Insn): boolean | 'again' {
   const { processor, mmio } = vcpu
   const machine = new GuestMachine(vcpu)
   const rip = processor.vmread(Vmcs.GUEST_RIP)
-  const result = evaluate(insn, machine)
+  const result = tryEvaluate(insn, machine)
   switch (result.kind) {
     case 'done': {
       machine.finish()

@@ -34,6 +34,14 @@ interface Piece {
   readonly offset: number
 }
 
+/** State that is not within reach here: the instruction cannot be emulated. Not an Error: no stack is taken. */
+export class NotEmulated {
+  readonly field: CpuField
+  constructor(field: CpuField) {
+    this.field = field
+  }
+}
+
 /** A vCPU between an exit and the next entry, as the evaluator of single instructions sees it. */
 export class GuestMachine implements EvaluatorMachine {
   readonly #vcpu: Vcpu
@@ -98,15 +106,25 @@ export class GuestMachine implements EvaluatorMachine {
       case 'fpuTrap':
         return BigInt(this.#fpuTrap())
       case 'fpStatus':
-        return BigInt(this.#fxState().getUint16(2, true) & ~0x3800)
+        return BigInt(this.#fxState().getUint16(2, true) & 0xc7ff)
       case 'xmm': {
         const at = FX_XMM + 16 * index
         return this.#fxState().getBigUint64(at, true) | (this.#fxState().getBigUint64(at + 8, true) << 64n)
       }
       case 'fpMant':
         return this.#fxState().getBigUint64(this.#registerAt(index), true)
+      case 'fpExp':
+        return BigInt(this.#fxState().getUint16(this.#registerAt(index) + 8, true))
+      case 'fpTop':
+        return BigInt((this.#fxState().getUint16(2, true) >> 11) & 7)
+      case 'fpEmpty':
+        return BigInt(~this.#fxState().getUint8(4) & 0xff)
+      case 'fpControl':
+        return BigInt(this.#fxState().getUint16(0, true))
+      case 'mxcsr':
+        return BigInt(this.#fxState().getUint32(24, true))
       default:
-        throw new Error(`emulation reads ${field}`)
+        throw new NotEmulated(field)
     }
   }
 
@@ -150,8 +168,12 @@ export class GuestMachine implements EvaluatorMachine {
         this.#fxState().setUint8(4, ~Number(value) & 0xff)
         this.#fxChanged = true
         return
+      case 'fpStatus':
+        this.#fxState().setUint16(2, (this.#fxState().getUint16(2, true) & 0x3800) | (Number(value) & ~0x3800), true)
+        this.#fxChanged = true
+        return
       default:
-        throw new Error(`emulation writes ${field}`)
+        throw new NotEmulated(field)
     }
   }
 

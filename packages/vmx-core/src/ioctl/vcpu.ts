@@ -258,4 +258,5 @@ export const vcpuHandlers: Handlers<Vcpu> = {
   [abi.KVM_X86_SETUP_MCE]: setupMce,
   [abi.KVM_X86_SET_MCE]: setMce,
   [abi.KVM_ENABLE_CAP]: () => -EINVAL,
+  [abi.KVM_GET_STATS_FD]: () => -ENOTTY,
 }

@@ -13,6 +13,7 @@ import {
   KVM_MEM_LOG_DIRTY_PAGES,
   KVM_MEM_READONLY,
   KVM_REGISTER_COALESCED_MMIO,
+  KVM_RESET_DIRTY_RINGS,
   KVM_SET_IDENTITY_MAP_ADDR,
   KVM_SET_NR_MMU_PAGES,
   KVM_SET_TSS_ADDR,
@@ -131,6 +132,8 @@ export const memoryHandlers: Handlers<Vm> = {
     return 0
   },
   [KVM_GET_NR_MMU_PAGES]: (vm) => vm.mmuPages,
+  // Dirty rings are not offered.
+  [KVM_RESET_DIRTY_RINGS]: () => -EINVAL,
   [KVM_SET_TSS_ADDR]: (_vm, argument) => (value(argument) > FOUR_GIB - 3 * PAGE_SIZE ? -EINVAL : 0),
   [KVM_SET_IDENTITY_MAP_ADDR](vm, argument) {
     pointer(argument, 8)
