@@ -78,7 +78,11 @@ export function encode(row: DecodeRow, s: Surroundings): Encoded | undefined {
   const modrmAt = bytes.length
   if (needsModrm(row)) {
     const reg = row.modrmReg ?? random.below(8)
-    const isRegister = row.flags.includes('anymod') ? random.chance(0.8) : row.mod === undefined ? random.chance(0.45) : row.mod === 'reg'
+    const isRegister = row.flags.includes('anymod')
+      ? random.chance(0.8)
+      : row.mod === undefined
+        ? random.chance(0.45)
+        : row.mod === 'reg'
     if (isRegister) bytes.push(0xc0 | (reg << 3) | (row.rm ?? random.below(8)))
     else {
       // The size decides about the end of the page: found by decoding with any address.
@@ -101,7 +105,8 @@ export function encode(row: DecodeRow, s: Surroundings): Encoded | undefined {
   }
   if (row.operands.some((letter) => letter === 'Ob' || letter === 'Ov')) {
     planned = target(random, { mode, bytes: 8, aligned: false, addressSize, hasLow: s.hasLow })
-    const offset = mode === 16 ? planned - data.address : long && segment >= 4 ? planned - (segment === 4 ? s.fsBase : s.gsBase) : planned
+    const offset =
+      mode === 16 ? planned - data.address : long && segment >= 4 ? planned - (segment === 4 ? s.fsBase : s.gsBase) : planned
     for (let i = 0; i < addressSize / 8; i++) bytes.push(Number((BigInt.asUintN(64, offset) >> BigInt(8 * i)) & 0xffn))
   }
   const immediateAt = bytes.length
@@ -118,13 +123,18 @@ export function encode(row: DecodeRow, s: Surroundings): Encoded | undefined {
 /** Where LOCK makes the instruction undefined, that is what is tested. */
 function lockedOnly(bytes: number[], end: number, lock: boolean, mode: Mode): Encoded | undefined {
   if (!lock) return undefined
-  const without = decodeAt(bytes.filter((byte) => byte !== 0xf0), mode)
+  const without = decodeAt(
+    bytes.filter((byte) => byte !== 0xf0),
+    mode,
+  )
   if (without === undefined || bytes.filter((byte) => byte === 0xf0).length !== 1) return undefined
   return { bytes: Uint8Array.from(bytes.slice(0, Math.max(end, without.length + 1))), insn: without, target: undefined }
 }
 
 function immediateByte(random: Random): number {
-  return random.chance(0.4) ? random.pick([0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xfe, 0xff]) : random.below(256)
+  return random.chance(0.4)
+    ? random.pick([0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xfe, 0xff])
+    : random.below(256)
 }
 
 /** The displacement counts from the end of the instruction, which is known only now. */
@@ -159,7 +169,8 @@ function patchImmediate(bytes: Uint8Array, at: number, row: DecodeRow, s: Surrou
   } else if (row.mnemonic === 'INT') {
     // Linux has gates for 3, 4 and 80h only.
     if (bytes[at] === 0x80) bytes[at] = random.pick([3, 4])
-  } else if ((row.mnemonic === 'RET' || row.mnemonic === 'RETF') && row.operands.includes('Iw')) view.setUint16(at, random.pick([0, 2, 4, 8, 16, 0x7fff, 0xffff]), true)
+  } else if ((row.mnemonic === 'RET' || row.mnemonic === 'RETF') && row.operands.includes('Iw'))
+    view.setUint16(at, random.pick([0, 2, 4, 8, 16, 0x7fff, 0xffff]), true)
 }
 
 function shuffle(random: Random, list: number[]): void {

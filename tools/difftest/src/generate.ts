@@ -71,7 +71,9 @@ function makeCase(index: number, mode: Mode, random: Random, rows: readonly Deco
     random.chance(0.7) ? random.pick([data.address, high.address]) + BigInt(random.below(64)) : integer(random, 47)
   const fsBase = mode === 64 ? base() : 0n
   const gsBase = mode === 64 ? base() : 0n
-  const stackPointer = random.chance(0.95) ? random.between(0x200, 0xe00) & (random.chance(0.8) ? ~7 : ~0) : random.pick([0, 2, 4, 8, 0xff8, 0xffc])
+  const stackPointer = random.chance(0.95)
+    ? random.between(0x200, 0xe00) & (random.chance(0.8) ? ~7 : ~0)
+    : random.pick([0, 2, 4, 8, 0xff8, 0xffc])
   registers.set(RSP, (mode === 16 ? 0n : stack.address) + BigInt(stackPointer))
   const preparation: Preparation = {
     random,
@@ -151,7 +153,17 @@ function floatingPoint(random: Random, mode: Mode): FpState {
     ip: random.u64() & 0xffff_ffffn,
     dp: random.u64() & 0xffff_ffffn,
     mxcsr,
-    st: Array.from({ length: 8 }, () => float80(random)),
-    xmm: Array.from({ length: 16 }, (_, i) => (mode !== 64 && i >= 8 ? 0n : octoword(random))),
+    st: related(random, 8, 80, () => float80(random)),
+    xmm: related(random, 16, 128, () => octoword(random)).map((value, i) => (mode !== 64 && i >= 8 ? 0n : value)),
   }
+}
+
+/** Values of which some are near others: what subtraction and comparison are about. */
+function related(random: Random, count: number, bits: number, make: () => bigint): bigint[] {
+  const values: bigint[] = []
+  for (let i = 0; i < count; i++) {
+    if (i === 0 || !random.chance(0.2)) values.push(make())
+    else values.push(random.pick(values) ^ (random.chance(0.3) ? 0n : 1n << BigInt(random.below(bits))))
+  }
+  return values
 }

@@ -24,7 +24,8 @@ const flags = [
 
 /** Why this host can't take part, or the host. */
 export function openHost(): Host | string {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return `needs Linux on x86-64, not ${process.platform} on ${process.arch}`
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return `needs Linux on x86-64, not ${process.platform} on ${process.arch}`
   const folder = mkdtempSync(join(tmpdir(), 'difftest-'))
   const close = (): void => rmSync(folder, { recursive: true, force: true })
   const runner = join(folder, 'runner')

@@ -10,6 +10,8 @@ export interface Mask {
   readonly flags?: number
   /** Greatest difference of x87 results in units of the last place. */
   readonly ulps?: number
+  /** C1 with PE: which way the last approximation was rounded. */
+  readonly roundedUp?: true
   /** Greatest relative difference of single-precision lanes. */
   readonly relative?: number
   /** Which of several accesses faults first. */
@@ -21,7 +23,11 @@ export interface Mask {
 
 export const masks: readonly Mask[] = [
   { mnemonics: ['POPA'], partial: 'registers', reason: 'a fault on the way leaves the host with the registers popped so far' },
-  { mnemonics: ['FBSTP'], partial: 'memory', reason: 'across two pages the host writes the first before it faults on the second' },
+  {
+    mnemonics: ['FBSTP'],
+    partial: 'memory',
+    reason: 'across two pages the host writes the first before it faults on the second',
+  },
   {
     mnemonics: ['IRET', 'RETF', 'CALLF', 'JMPF'],
     accessOrder: true,
@@ -30,12 +36,14 @@ export const masks: readonly Mask[] = [
   {
     mnemonics: ['F2XM1', 'FYL2X', 'FYL2XP1', 'FPTAN', 'FPATAN', 'FSIN', 'FCOS', 'FSINCOS'],
     ulps: 1,
+    roundedUp: true,
     reason: 'processors approximate them, each in its way [SDM1 8.3.10 "Transcendental Instruction Accuracy"]',
   },
   {
     mnemonics: ['RCPPS', 'RCPSS', 'RSQRTPS', 'RSQRTSS'],
     relative: 2 * 1.5 * 2 ** -12,
-    reason: 'approximations, good to 1.5 * 2^-12 on either side [SDM2 "RCPPS—Compute Reciprocals of Packed Single Precision Floating-Point Values"]',
+    reason:
+      'approximations, good to 1.5 * 2^-12 on either side [SDM2 "RCPPS—Compute Reciprocals of Packed Single Precision Floating-Point Values"]',
   },
 ]
 

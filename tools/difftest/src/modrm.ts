@@ -37,7 +37,8 @@ export function address16(random: Random, registers: Registers, form: MemoryForm
   const reg = form.reg << 3
   if (rm === 6 && random.chance(0.5)) return [reg | 6, ...littleEndian(wanted, 2)]
   const disp = short ? BigInt(random.between(-128, 127)) : random.u64() & 0xffffn
-  if (!(rm === 6 && random.chance(0.1)) && random.chance(0.3) && rm !== 6 && fit16(random, registers, rm, 0n, wanted)) return [reg | rm]
+  if (!(rm === 6 && random.chance(0.1)) && random.chance(0.3) && rm !== 6 && fit16(random, registers, rm, 0n, wanted))
+    return [reg | rm]
   if (fit16(random, registers, rm, disp, wanted)) return [(short ? 0x40 : 0x80) | reg | rm, ...littleEndian(disp, short ? 1 : 2)]
   const sum = registers.get(base16[rm]!) + (index16[rm]! < 0 ? 0n : registers.get(index16[rm]!))
   return [0x80 | reg | rm, ...littleEndian(wanted - sum, 2)]

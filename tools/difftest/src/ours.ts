@@ -21,7 +21,16 @@ const SYSTEM_PAGES = 2
 const stackAt = SYSTEM + BigInt(PAGE + STACK_TOP)
 
 const RIGHTS = { present: 1n, writable: 2n, user: 4n, noExecute: 1n << 63n }
-const access = { code64: 0xa0fb, code32: 0xc0fb, data: 0xc0f3, kernelCode: 0xa09b, kernelData: 0xc093, tss: 0x8b, ldt: 0x82 }
+const access = {
+  code64: 0xa0fb,
+  code32: 0xc0fb,
+  data: 0xc0f3,
+  readOnly: 0x40f5,
+  kernelCode: 0xa09b,
+  kernelData: 0xc093,
+  tss: 0x8b,
+  ldt: 0x82,
+}
 const ldtAccess = { code16: 0x00fb, data16: 0x00f3 }
 const flat = 0xffff_ffff
 const BUDGET = 300_000
@@ -74,8 +83,7 @@ export function openOurs(hello: Hello, features: ReadonlySet<Feature> | undefine
       map(region.address + BigInt(page * PAGE), at + page * PAGE, rights)
     }
   })
-  for (let page = 0; page < SYSTEM_PAGES; page++)
-    map(SYSTEM + BigInt(page * PAGE), systemAt + page * PAGE, RIGHTS.writable)
+  for (let page = 0; page < SYSTEM_PAGES; page++) map(SYSTEM + BigInt(page * PAGE), systemAt + page * PAGE, RIGHTS.writable)
 
   writeSystemTables((at, words) => words.forEach((word, i) => memory.view.setUint32(base + systemAt + at + 4 * i, word, true)))
   memory.u8.fill(0xf4, base + systemAt + STUBS, base + systemAt + STUBS + 256)
@@ -124,7 +132,12 @@ export function openOurs(hello: Hello, features: ReadonlySet<Feature> | undefine
     const flags = test.rflags
     const carry = flags & 1
     state.flagAux =
-      ((carry << 31) | ((carry ^ ((flags >>> 11) & 1)) << 30) | ((flags >>> 1) & 8) | ((flags >>> 7) & 1) | ((~flags & 4) << 6)) >>> 0
+      ((carry << 31) |
+        ((carry ^ ((flags >>> 11) & 1)) << 30) |
+        ((flags >>> 1) & 8) |
+        ((flags >>> 7) & 1) |
+        ((~flags & 4) << 6)) >>>
+      0
     state.flagResult = BigInt((~flags & 0x40) << 2)
     state.flagsSystem = flags & ~0x8d5
     state.rip = startOf(test)
@@ -216,6 +229,8 @@ function writeSystemTables(put: (at: number, words: readonly number[]) => void):
   segment(USER_CODE_32, access.code32)
   segment(USER_DATA, access.data)
   segment(USER_CODE_64, access.code64)
+  // Linux keeps the number of the processor in the limit of this one.
+  put(GDT + 0x78, encodeDescriptor(0, 0, access.readOnly))
   const wide = (selector: number, at: number, limit: number, rights: number): void => {
     const address = SYSTEM + BigInt(at)
     put(GDT + selector, [...encodeDescriptor(Number(address & 0xffff_ffffn), limit, rights), Number(address >> 32n), 0])

@@ -91,7 +91,10 @@ export function prepare(row: DecodeRow, p: Preparation): void {
       push([destination(p), selector(random), registers.get(RSP), 0x2bn], random.pick([2, 4, word]))
       return
     case 'IRET':
-      push([destination(p), selector(random), flagImage(random) & ~0x1_0000n, stackTop(), 0x2bn], random.pick([2, 4, word, word, word]))
+      push(
+        [destination(p), selector(random), flagImage(random) & ~0x1_0000n, stackTop(), 0x2bn],
+        random.pick([2, 4, word, word, word]),
+      )
       return
     case 'JMP':
     case 'CALL':
@@ -129,7 +132,8 @@ export function prepare(row: DecodeRow, p: Preparation): void {
       if (random.chance(0.7)) {
         const high = random.pick([0n, 0n, -1n, 1n, BigInt(random.below(256))])
         setIfFree(p, RDX, () => high)
-        if (random.chance(0.3)) setIfFree(p, RAX, () => BigInt(random.below(0x10000)) | (random.chance(0.5) ? 0n : random.u64() & 0xffn))
+        if (random.chance(0.3))
+          setIfFree(p, RAX, () => BigInt(random.below(0x10000)) | (random.chance(0.5) ? 0n : random.u64() & 0xffn))
       }
       return
     case 'CMPXCHG8B':

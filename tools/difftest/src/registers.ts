@@ -22,7 +22,13 @@ export class Registers {
   }
 
   get(index: number): bigint {
-    return (this.values[index] ??= BigInt.asUintN(this.width, integer(this.random, this.width)))
+    return (this.values[index] ??= BigInt.asUintN(this.width, this.fresh()))
+  }
+
+  /** Now and then the value of another register, or its neighbour. */
+  private fresh(): bigint {
+    const other = this.random.chance(0.1) ? this.values[this.random.below(8)] : undefined
+    return other === undefined ? integer(this.random, this.width) : other + BigInt(this.random.between(-1, 1))
   }
 
   /** Sets the low `bits`, the rest at random. */

@@ -29,7 +29,8 @@ function operandOf({ test, image }: Example): string[] {
   if (operand.ripRelative) address += end
   address = BigInt.asUintN(operand.addrSize, operand.disp64 ?? address)
   if (test.mode === 16) address += operand.seg === 2 ? stack.address : data.address
-  if (test.mode === 64 && operand.seg >= 4) address = BigInt.asUintN(64, address + (operand.seg === 4 ? test.fsBase : test.gsBase))
+  if (test.mode === 64 && operand.seg >= 4)
+    address = BigInt.asUintN(64, address + (operand.seg === 4 ? test.fsBase : test.gsBase))
   const offset = imageAt(address)
   if (offset === undefined) return []
   const memory = image.slice()

@@ -2,6 +2,7 @@ import type { Feature } from '@guestmode/x86'
 import type { Mode, Outcome, TestCase } from './case.ts'
 import { compare, void_, type Difference } from './compare.ts'
 import { CASES_PER_IMAGE, createGenerator, type Generator } from './generate.ts'
+import { settleKnown } from './known.ts'
 import { openHost, type Host } from './host.ts'
 import { announced, openOurs, type Ours } from './ours.ts'
 import type { Group } from './rows.ts'
@@ -100,7 +101,7 @@ export function runDifftest(pair: Pair, options: RunOptions): Report {
     const t1 = performance.now()
     cases.forEach((test, i) => {
       const ours = pair.ours.run(memory, test)
-      const reason = void_(test, hosts[i], ours)
+      const reason = void_(test, hosts[i], ours) ?? settleKnown(test, hosts[i]!, ours)
       if (reason !== undefined) voided.set(reason, (voided.get(reason) ?? 0) + 1)
       else if (compare(test, hosts[i]!, ours).length > 0) failing.push(test)
     })
@@ -109,7 +110,14 @@ export function runDifftest(pair: Pair, options: RunOptions): Report {
     done += cases.length
     options.progress?.(done)
   }
-  return { cases: done, voided, different: failing.length, findings: explain(pair, generator, failing, options.shown ?? 1), hostSeconds, oursSeconds }
+  return {
+    cases: done,
+    voided,
+    different: failing.length,
+    findings: explain(pair, generator, failing, options.shown ?? 1),
+    hostSeconds,
+    oursSeconds,
+  }
 }
 
 function explain(pair: Pair, generator: Generator, failing: readonly TestCase[], shown: number): Finding[] {

@@ -43,7 +43,9 @@ export function target(random: Random, { mode, bytes, aligned, addressSize, hasL
     case 8:
       return mode === 64 && addressSize === 64 ? inside(high) : inside(data)
     case 9:
-      return mode === 64 && addressSize === 64 && random.chance(0.2) ? 0x8000_0000_0000n - BigInt(random.below(size + 1)) : inside(data)
+      return mode === 64 && addressSize === 64 && random.chance(0.2)
+        ? 0x8000_0000_0000n - BigInt(random.below(size + 1))
+        : inside(data)
     default:
       return inside(data)
   }

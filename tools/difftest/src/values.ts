@@ -67,7 +67,9 @@ function exponent(random: Random, bits: number): number {
     case 4:
       return clamp(bias + random.pick([15, 16, 31, 32, 63, 64]) + random.between(-1, 1))
     case 5:
-      return clamp(bias + random.pick([-1, 1]) * random.pick([126, 127, 128, 149, 150, 1022, 1023, 1074, 1075]) + random.between(-1, 1))
+      return clamp(
+        bias + random.pick([-1, 1]) * random.pick([126, 127, 128, 149, 150, 1022, 1023, 1074, 1075]) + random.between(-1, 1),
+      )
     case 6:
       return clamp(bias + random.between(-70, 70))
     case 7:

@@ -48,16 +48,16 @@ class Machine implements FpuMachine {
     )
   }
 
-  /** Images span two pages at the most: their first and last bytes tell. */
+  /** Images span two pages at the most: their first word and last byte tell, in this order on Intel's processors. */
   probe(address: bigint, size: number, write: boolean): void {
     const { cpu } = this
-    const linear = linearAddress(cpu, this.segment, this.wrap(address), size, write)
-    if (write) {
-      cpu.probeWrite(linear, size, writeAccess(cpu))
-      return
+    const touch = (at: bigint, length: 1 | 2 | 4): void => {
+      const linear = linearAddress(cpu, this.segment, this.wrap(at), length, write)
+      if (write) cpu.probeWrite(linear, length, writeAccess(cpu))
+      else cpu.read(linear, length, readAccess(cpu))
     }
-    cpu.read(linear, 1, readAccess(cpu))
-    cpu.read(linear + BigInt(size - 1), 1, readAccess(cpu))
+    touch(address, currentInstruction(cpu).insn.operandSize === 16 ? 2 : 4)
+    touch(address + BigInt(size - 1), 1)
   }
 
   linear(address: bigint): bigint {

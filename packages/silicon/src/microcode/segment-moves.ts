@@ -43,11 +43,12 @@ const PUSH: Microcode = (cpu, insn) => {
   stack.commit()
 }
 
-/** POP of a segment register. */
+/** POP of a segment register: 16 bits are read, whatever the operand size. */
 const POP: Microcode = (cpu, insn) => {
   const seg = registerOperand(insn, 0)
   const stack = currentStack(cpu)
-  const selector = stack.popSelector((insn.operandSize / 8) as 2 | 4 | 8)
+  const selector = stack.popWord(2)
+  stack.skip(insn.operandSize / 8 - 2)
   loadSegmentRegister(cpu, seg, selector)
   // POP SS moves the stack pointer by the width of the stack it popped from.
   stack.commit()

@@ -25,7 +25,13 @@ export interface Var {
  * `index` only as a refinement (`undefined` = not known).
  */
 export type StagedOperand =
-  | { readonly kind: 'reg'; readonly cls: 'gpr' | 'seg' | 'cr' | 'dr' | 'mmx' | 'xmm' | 'st' | 'tr'; readonly width: number; readonly slot: number; readonly index: number | undefined }
+  | {
+      readonly kind: 'reg'
+      readonly cls: 'gpr' | 'seg' | 'cr' | 'dr' | 'mmx' | 'xmm' | 'st' | 'tr'
+      readonly width: number
+      readonly slot: number
+      readonly index: number | undefined
+    }
   | { readonly kind: 'mem'; readonly width: number; readonly slot: number }
   | { readonly kind: 'imm'; readonly width: number; readonly slot: number }
   | { readonly kind: 'rel'; readonly width: number; readonly slot: number }

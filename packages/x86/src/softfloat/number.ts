@@ -162,8 +162,10 @@ export function round(n: Num, format: Format, rounding: Rounding, masks: number,
   const full = cut(rounding, sign, mag, e, lsb)
   const exponent = full.q >> BigInt(format.p) === 0n ? top : top + 1
   const precision = full.inexact ? PE : 0
+  // An unmasked exception keeps a result in single or double format from being written: only the flags count.
+  const isShort = format.emax < EXTENDED.emax
   if (exponent > format.emax) {
-    if (!(masks & OE) && exponent - format.adjust <= format.emax) {
+    if (!(masks & OE) && (isShort || exponent - format.adjust <= format.emax)) {
       return { value: finite(sign, full.q, lsb - format.adjust), flags: OE | precision, up: full.up }
     }
     if (!(masks & OE)) return { value: infinity(sign), flags: OE | PE, up: true }
@@ -172,7 +174,7 @@ export function round(n: Num, format: Format, rounding: Rounding, masks: number,
     return { value: away ? infinity(sign) : largest, flags: OE | PE, up: away }
   }
   if (exponent >= format.emin) return { value: finite(sign, full.q, lsb), flags: precision, up: full.up }
-  if (!(masks & UE) && exponent + format.adjust >= format.emin) {
+  if (!(masks & UE) && (isShort || exponent + format.adjust >= format.emin)) {
     return { value: finite(sign, full.q, lsb + format.adjust), flags: UE | precision, up: full.up }
   }
   if (flush) return { value: zeroNum(sign), flags: UE | PE, up: false }

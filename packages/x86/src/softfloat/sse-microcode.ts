@@ -153,14 +153,12 @@ const dotProduct =
     const products = step(multiplying, select(a), select(b))
     let next = 0
     let sums = a.map((_, i) => ((imm >> (4 + i)) & 1 ? products[next++]! : 0n))
-    // Each lane adds its neighbour, then its counterpart in the other half: the order shows in the choice among NaNs.
-    for (let distance = 1; distance < sums.length; distance *= 2) {
-      const before = sums
-      sums = step(
-        adding,
-        before,
-        before.map((_, i) => before[i ^ distance]!),
-      )
+    // The order shows in the choice among NaNs: DPPS adds each lane to its neighbour, then the other half to each half.
+    const across = (lanes: bigint[], distance: number): bigint[] => lanes.map((_, i) => lanes[i ^ distance]!)
+    if (sums.length === 2) sums = step(adding, sums, across(sums, 1))
+    else {
+      const pairs = step(adding, across(sums, 1), sums)
+      sums = step(adding, pairs, across(pairs, 2))
     }
     m.state.scratch.set(
       VECTOR_A,

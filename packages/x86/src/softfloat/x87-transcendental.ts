@@ -117,8 +117,9 @@ function trigonometric(results: (a: Num) => readonly [Num] | readonly [Num, Num]
     // Processors give sin x = x for small x, whatever RC says.
     const small = a.kind === Kind.finite && topOf(a.mag, a.e) < TINY
     const rounding = small ? NEAREST : fpu.rounding
-    const top = second && fpu.finish({ value: second, flags: 0 }, EXTENDED, rounding)
     const value = fpu.finish({ value: first, flags: 0 }, EXTENDED, rounding)
+    // C1 is the cosine's.
+    const top = second === undefined || second === ONE_NUM ? second : fpu.finish({ value: second, flags: 0 }, EXTENDED, rounding)
     if (small) fpu.setC1(false)
     fpu.set(0, value!)
     if (!top) return

@@ -18,7 +18,10 @@ const rotate =
     unlessZero(s, count, () => {
       const cf = direction === 'left' ? s.bit(r, 0) : signBit(s, r)
       const of = direction === 'left' ? singleStepOverflow(s, a) : s.xor(s.bit(a, 0), signBit(s, a))
-      s.flags.set({ cf, of: src.kind === 'reg' || dst.kind === 'mem' ? of : s.select(s.eq(count, s.const(32, 1)), of, s.flags.get('of')) })
+      s.flags.set({
+        cf,
+        of: src.kind === 'reg' || dst.kind === 'mem' ? of : s.select(s.eq(count, s.const(32, 1)), of, s.flags.get('of')),
+      })
     })
   }
 

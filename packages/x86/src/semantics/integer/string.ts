@@ -31,8 +31,9 @@ const LODS: Semantic = (s, dst, src) => {
 }
 
 function compare(s: Builder, left: StagedOperand, right: StagedOperand, ...registers: number[]): void {
-  const a = s.read(left)
+  // ES:rDI first, as Intel's processors do: CR2 tells.
   const b = s.read(right)
+  const a = s.read(left)
   advance(s, stride(s, widthOf(a)), ...registers)
   s.flags.sub(a, b, s.sub(a, b))
 }

@@ -221,10 +221,11 @@ const integersToDoubles: Semantic = (s, dst, src) => {
 }
 
 const CVTPI2PS: Semantic = (s, dst, src) => {
-  const mmx = isMmx(src!)
-  requireBoth(s)
+  // Memory is read before a pending #MF is raised.
+  s.requireFpu('sse')
   const value = lift(s, s.read(low(s, src!, 64)))
-  if (mmx) enterMmx(s)
+  s.requireFpu('mmx')
+  if (isMmx(src!)) enterMmx(s)
   const [r] = s.call(PI2PS, value)
   s.write(low(s, dst!, 64), lo64(s, r!))
 }

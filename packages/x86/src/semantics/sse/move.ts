@@ -10,6 +10,7 @@ import {
   readAligned,
   requireAligned,
   requireBoth,
+  storeMmx,
   whole,
   writeMmx,
 } from './operand.ts'
@@ -48,10 +49,10 @@ const moveQuad: Semantic = (s, dst, src) => {
   const part = (width || memory) === 32 ? 32 : 64
   const value = s.read(low(s, src!, part))
   if (isMmx(dst!)) return writeMmx(s, dst!, s.zext(value, 64))
-  // A store that faults has changed the x87 state.
-  if (mmx) enterMmx(s)
-  if (toVector) s.write(whole(s, dst!), lift(s, value))
+  if (mmx && !toVector) storeMmx(s, low(s, dst!, part), value)
+  else if (toVector) s.write(whole(s, dst!), lift(s, value))
   else s.write(low(s, dst!, part), value)
+  if (mmx) enterMmx(s)
 }
 
 /** Half `at` (byte offset) of an XMM register, and 64 bits of memory or of another register's half `from`. */
@@ -83,9 +84,7 @@ const PMOVMSKB: Semantic = (s, dst, src) => {
 
 const MOVNTQ: Semantic = (s, dst, src) => {
   s.requireFpu('mmx')
-  const value = s.read(src!)
-  enterMmx(s)
-  s.write(dst!, value)
+  storeMmx(s, dst!, s.read(src!))
 }
 
 const MOVQ2DQ: Semantic = (s, dst, src) => {

@@ -46,6 +46,13 @@ export function enterMmx(s: Builder): void {
   s.set('fpEmpty', u32(s, 0))
 }
 
+/** Stores an MMX register; when the store faults, TOP is 0 already, but not the tags. */
+export function storeMmx(s: Builder, dst: StagedOperand, value: Val): void {
+  s.set('fpTop', u32(s, 0))
+  s.write(dst, value)
+  enterMmx(s)
+}
+
 /** For instructions on both register files: the conditions of SSE, then those of MMX with a pending #MF. */
 export function requireBoth(s: Builder): void {
   s.requireFpu('sse')

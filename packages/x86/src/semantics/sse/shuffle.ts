@@ -170,20 +170,21 @@ const insert =
   }
 
 /**
- * MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit set go to [rDI]. All bytes must be writable, whatever the mask; the x87 state
- * changes even when they are not, as in all stores of MMX registers.
+ * MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit set go to [rDI]. All bytes must be writable, whatever the mask, the upper half
+ * of the sixteen first, as Intel's processors do; the x87 state changes even when they are not.
  */
 const maskMove: Semantic = (s, data, mask, memory) => {
-    const mmx = isMmx(data!)
-    s.requireFpu(mmx ? 'mmx' : 'sse')
-    const register = (operand: StagedOperand): Val => (mmx ? lift(s, s.read(operand)) : s.read(whole(s, operand)))
-    const selected = s.op('i8x16.shr_s', register(mask!), u32(s, 7))
-    const value = register(data!)
-    if (mmx) enterMmx(s)
-    const old = s.readForWrite(memory!)
-    const merged = s.op('v128.bitselect', value, mmx ? lift(s, old) : old, selected)
-    s.write(memory!, mmx ? lo64(s, merged) : merged)
-  }
+  const mmx = isMmx(data!)
+  s.requireFpu(mmx ? 'mmx' : 'sse')
+  const register = (operand: StagedOperand): Val => (mmx ? lift(s, s.read(operand)) : s.read(whole(s, operand)))
+  const selected = s.op('i8x16.shr_s', register(mask!), u32(s, 7))
+  const value = register(data!)
+  if (mmx) enterMmx(s)
+  else s.readForWrite(s.at(memory!, 8, 64))
+  const old = s.readForWrite(memory!)
+  const merged = s.op('v128.bitselect', value, mmx ? lift(s, old) : old, selected)
+  s.write(memory!, mmx ? lo64(s, merged) : merged)
+}
 
 export const shuffleSemantics: SemanticTable = {
   PSHUFD,
