@@ -11,6 +11,9 @@ Each has --help, prints a table, and writes JSON with --json FILE.`
 
 const commands: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
   spike: async () => (await import('./spike/spike.ts')).spike,
+  boot: async () => (await import('./boot.ts')).boot,
+  hotloops: async () => (await import('./hotloops.ts')).hotloops,
+  checksums: async () => (await import('./checksums.ts')).checksums,
 }
 
 async function main([name, ...rest]: readonly string[]): Promise<number> {

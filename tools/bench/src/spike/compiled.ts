@@ -3,15 +3,14 @@ import { decode } from '@guestmode/x86'
 import { Compiler, splitBlocks, type GuestInsn } from './compiler.ts'
 import { codeAddress } from './loops.ts'
 import { budgetOfOneRun, SpikeMachine } from './machine.ts'
-import { importHostCalls, writeSupport, type HostCalls, type MachineMemory } from './silicon.ts'
+import { Fragments, importHostCalls, writeSupport, type HostCalls, type MachineMemory } from './silicon.ts'
 
 /** The roads of memory accesses out of compiled code, as the interpreter has them. */
 export function instantiateSupport(mem: MachineMemory, base: number, host: HostCalls): Record<string, unknown> {
   const module = new ModuleWriter()
   const calls = importHostCalls(module)
   module.importMemory('machine', 'memory', 1, 65536, mem.shared)
-  module.defineTable(16)
-  const support = writeSupport(module, calls, base)
+  const support = writeSupport(module, calls, new Fragments(base, calls))
   for (const [name, func] of Object.entries(support)) module.export(name, 'func', func)
   const imports = { host: { ...host }, machine: { memory: mem.memory } }
   return new WebAssembly.Instance(new WebAssembly.Module(module.encode()), imports).exports

@@ -1,7 +1,6 @@
 import { Bytes, Code, ModuleWriter } from '@guestmode/wasm-emit'
 import { cpuState, type DecodeRow, type Insn } from '@guestmode/x86'
 import { locals, stateOffsets } from './compiler-stage.ts'
-import { branchTable } from './loop-code.ts'
 import { importHostCalls, type Callees } from './silicon.ts'
 import { stamp, type Exits } from './template-code.ts'
 import { Templates } from './templates.ts'
@@ -162,8 +161,7 @@ export class Compiler {
       branch: (eip) => goTo(successors.along[current]!, eip),
       fail: leave,
     }
-    code.get(pc)
-    branchTable(code, labels, exit)
+    code.get(pc).branchTable(labels, exit)
     const dead = deadFlags(blocks, successors)
     let at = 0
     blocks.forEach((block, i) => {

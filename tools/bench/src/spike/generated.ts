@@ -1,4 +1,3 @@
-import type { Code } from '@guestmode/wasm-emit'
 import { semantics } from '@guestmode/x86'
 import type { HandlerWriter } from './loop.ts'
 import { HandlerStage } from './silicon.ts'
@@ -10,16 +9,8 @@ const refuse = (name: string): never => {
 /** Handlers from the semantics, as silicon's interpreter makes them. */
 export const generated =
   (base: number, physBase: number): HandlerWriter =>
-  (code, callees, shape) => {
-    const context = {
-      code,
-      callees,
-      base,
-      routine: refuse,
-      subroutine: ({ name }: { name: string }) => refuse(name),
-      dispatch: (into: Code, record: number, offset: number) =>
-        void into.get(record).i32(offset).op('i32.add').returnCall(callees.dispatch),
-    }
+  (code, callees, shape, next) => {
+    const context = { code, callees, base, next, routine: refuse, subroutine: ({ name }: { name: string }) => refuse(name) }
     const stage = new HandlerStage(context, shape, physBase)
     stage.finish(() => semantics[shape.mnemonic]!(stage, ...stage.operands))
   }

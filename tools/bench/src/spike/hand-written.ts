@@ -1,65 +1,16 @@
-import { Code, ModuleWriter, WebAssembly } from '@guestmode/wasm-emit'
+import type { Code } from '@guestmode/wasm-emit'
 import { cpuState, type CpuField } from '@guestmode/x86'
-import {
-  FixedHandler,
-  importHostCalls,
-  jumpEntry,
-  jumpIndexBits,
-  pageIndexBits,
-  Record,
-  shapeKey,
-  tlbEntry,
-  writeSupport,
-  type Callees,
-  type HostCalls,
-  type MachineMemory,
-  type Shape,
-} from './silicon.ts'
-import type { HandlerWriter } from './loop.ts'
-import type { HandlerSet } from './machine.ts'
+import type { HandlerWriter, Next } from './loop.ts'
+import { pageIndexBits, Record, tlbEntry, type Callees, type Shape } from './silicon.ts'
 
 const RSP = 4
 const carriesOfWord = 0xc000_0008 | 0
 
-/** All handlers, chained by tail calls through the table of their module. */
-export class HandWritten implements HandlerSet {
-  readonly run: (record: number) => void
-  private readonly indices = new Map<string, number>()
-
-  constructor(mem: MachineMemory, base: number, host: HostCalls, shapes: readonly Shape[]) {
-    const module = new ModuleWriter()
-    const calls = importHostCalls(module)
-    module.importMemory('machine', 'memory', 1, 65536, mem.shared)
-    module.defineTable(256)
-    const callees = { ...calls, ...writeSupport(module, calls, base) }
-    const handlerType = module.type(['i32'], [])
-    const functions = shapes.map((shape, i) => {
-      this.indices.set(shapeKey(shape), FixedHandler.count + i)
-      const func = module.declare(handlerType)
-      const code = new Code(1)
-      new HandlerByHand(code, callees, base, mem.physBase, handlerType).write(shape)
-      module.define(func, code)
-      return func
-    })
-    module.element(FixedHandler.count, functions)
-    module.export('dispatch', 'func', callees.dispatch)
-    const imports = { host: { ...host }, machine: { memory: mem.memory } }
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), imports)
-    this.run = exports['dispatch'] as (record: number) => void
-  }
-
-  index(shape: Shape): number {
-    const index = this.indices.get(shapeKey(shape))
-    if (index === undefined) throw new Error(`no handler was written for ${shapeKey(shape)}`)
-    return index
-  }
-}
-
-/** The same handlers, for cases of a loop. */
+/** Handlers by hand, in whichever form. */
 export const handWritten =
   (base: number, physBase: number): HandlerWriter =>
-  (code, callees, shape) =>
-    new HandlerByHand(code, callees, base, physBase, undefined).write(shape)
+  (code, callees, shape, next) =>
+    new HandlerByHand(code, callees, base, physBase, next).write(shape)
 
 /**
  * One handler as a person writes it who knows that code is 32-bit and flat: the same records, the same state, the same flags, but
@@ -70,15 +21,14 @@ class HandlerByHand {
   private readonly support: Callees
   private readonly base: number
   private readonly physBase: number
-  /** Of a table's functions; undefined when the handler is a case of a loop. */
-  private readonly handlerType: number | undefined
+  private readonly goTo: Next
 
-  constructor(code: Code, callees: Callees, base: number, physBase: number, handlerType: number | undefined) {
+  constructor(code: Code, callees: Callees, base: number, physBase: number, goTo: Next) {
     this.code = code
     this.support = callees
     this.base = base
     this.physBase = physBase
-    this.handlerType = handlerType
+    this.goTo = goTo
   }
 
   write(shape: Shape): void {
@@ -299,35 +249,12 @@ class HandlerByHand {
 
   private ret(): void {
     const { code } = this
-    const [pointer, target, entry, left, record] = [
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-      code.local('i32'),
-    ]
+    const [pointer, target] = [code.local('i32'), code.local('i32')]
     this.loadAt(() => code.i32(0).memory('i32.load', this.gpr(RSP)).tee(pointer), 'i32.load', 4)
     code.set(target)
     code.i32(0).get(pointer).i32(4).op('i32.add').op('i64.extend_i32_u').memory('i64.store', this.gpr(RSP))
-    if (this.handlerType === undefined) {
-      code.get(target).op('i64.extend_i32_u').get(0).returnCall(this.support.jump)
-      return
-    }
-    const mask = ((1 << jumpIndexBits) - 1) << jumpEntry.log2Size
-    code.get(target).get(target).i32(jumpIndexBits).op('i32.shr_u').op('i32.xor').i32(jumpEntry.log2Size).op('i32.shl')
-    code.i32(mask).op('i32.and')
-    this.state('i32.load', 'jumpCache').op('i32.add').tee(entry)
-    code.memory('i64.load', jumpEntry.tag).get(target).op('i64.extend_i32_u').op('i64.eq')
-    this.state('i32.load', 'budget').get(0).memory('i32.load8_u', Record.count).op('i32.sub').tee(left)
-    code.i32(0).op('i32.ge_s').op('i32.and').if()
-    code.i32(0).get(left).memory('i32.store', this.field('budget'))
-    code.get(entry).memory('i32.load', jumpEntry.record).set(record)
-    code.i32(0).get(target).get(record).memory('i32.load16_u', Record.pageOffset).op('i32.sub').op('i64.extend_i32_u')
-    code.memory('i64.store', this.field('ripBase'))
-    code.get(record)
-    this.dispatch(record)
-    code.end()
-    code.get(target).op('i64.extend_i32_u').get(0).returnCall(this.support.jump)
+    code.get(target).op('i64.extend_i32_u').get(0)
+    code.returnCall(this.support.jump)
   }
 
   private branch(cc: number): void {
@@ -358,28 +285,13 @@ class HandlerByHand {
     this.state('i32.load', 'budget').get(0).memory('i32.load8_u', Record.count).op('i32.sub').tee(left)
     code.i32(0).op('i32.ge_s').if()
     code.i32(0).get(left).memory('i32.store', this.field('budget'))
-    code.get(link)
-    this.dispatch(link)
+    this.goTo(link, 0)
     code.end().end()
     code.get(0).returnCall(this.support.branch)
   }
 
   private next(): void {
-    const { code, handlerType } = this
-    code.get(0).i32(Record.size).op('i32.add')
-    if (handlerType === undefined) code.returnCall(this.support.dispatch)
-    else
-      code
-        .get(0)
-        .memory('i32.load', Record.size + Record.handler)
-        .returnCallIndirect(handlerType)
-  }
-
-  /** To the record in a local, which is on the stack as the argument too. */
-  private dispatch(record: number): void {
-    const { code, handlerType } = this
-    if (handlerType === undefined) code.returnCall(this.support.dispatch)
-    else code.get(record).memory('i32.load', Record.handler).returnCallIndirect(handlerType)
+    this.goTo(0, Record.size)
   }
 
   private field(name: CpuField): number {
@@ -459,7 +371,7 @@ class HandlerByHand {
   private slow(func: number, linear: number, size: number, address: number): void {
     const { code } = this
     code.get(linear).op('i64.extend_i32_u').i32(size).get(0).call(func).tee(address).op('i32.eqz').if()
-    code.return().end()
+    code.i32(0).return().end()
   }
 
   private loadAt(putLinear: () => void, load: string, size: number): void {

@@ -12,7 +12,7 @@ Runs four loops of twenty instructions by handlers generated from the semantics 
 calls and as cases of one loop, and by a first sketch of the compiler; then compiles a program whole. All by turns in one run, CPU
 time of the thread, best of the rounds.
 
-  --rounds N      rounds round each guest loop (default 1000000)
+  --rounds N      rounds round each guest loop (default 4000000)
   --turns N       turns (default 5)
   --program FILE  32-bit ELF program to translate (default: busybox of the guest 686)
   --json FILE     writes the figures
@@ -23,7 +23,7 @@ const ratioOf = 'by hand, one loop'
 export async function spike(args: readonly string[]): Promise<number> {
   const options = parseOptions(args, help, { rounds: { type: 'string' }, turns: { type: 'string' }, program: { type: 'string' } })
   if (!options) return 0
-  const rounds = positiveInteger(options['rounds'] ?? '1000000', 'rounds')
+  const rounds = positiveInteger(options['rounds'] ?? '4000000', 'rounds')
   const turns = positiveInteger(options['turns'] ?? '5', 'turns')
   const mips: Record<string, Record<string, number>> = {}
   for (const loop of loops) {

@@ -69,7 +69,6 @@ export class Templates {
       base: this.base,
       routine: refuse,
       subroutine: refuse,
-      dispatch: refuse,
     }
     try {
       const stage = new CompilerStage(context, code, this.physBase, insn, flagsDead)
