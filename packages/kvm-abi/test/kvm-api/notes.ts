@@ -11,6 +11,16 @@ export interface Note {
   engine?: string
 }
 
+/** Requests of the contract that our engine (vmx-core) always refuses, and why. */
+export const UNSERVED: Readonly<Partial<Record<RequestName, string>>> = {
+  KVM_RESET_DIRTY_RINGS: 'there are no dirty rings (`KVM_CAP_DIRTY_LOG_RING` is 0): use KVM_GET_DIRTY_LOG',
+  KVM_GET_STATS_FD: 'there are no files (`KVM_CAP_BINARY_STATS_FD` is 0): use `vm.stats()` and `vcpu.stats()`',
+  KVM_SMI: 'there is no SMM (`KVM_CAP_X86_SMM` is 0)',
+  KVM_KVMCLOCK_CTRL: 'guests get no kvmclock (`KVM_CAP_KVMCLOCK_CTRL` is 0)',
+  KVM_TPR_ACCESS_REPORTING: 'the local APIC reports no accesses (`KVM_CAP_VAPIC` is 0)',
+  KVM_SET_VAPIC_ADDR: 'as KVM_TPR_ACCESS_REPORTING',
+}
+
 export const NOTES: Readonly<Record<RequestName, Note>> = {
   KVM_GET_API_VERSION: {
     method: 'kvm.getApiVersion()',

@@ -1,7 +1,7 @@
 import { REQUESTS } from '../../src/index.ts'
 import type { Descriptor, RequestInfo } from '../../src/index.ts'
 import * as exits from '../../src/exits.ts'
-import { EXITS, NOTES } from './notes.ts'
+import { EXITS, NOTES, UNSERVED } from './notes.ts'
 
 const SECTIONS: readonly { title: string; on: readonly Descriptor[] }[] = [
   { title: 'On the system descriptor (`/dev/kvm`)', on: ['system'] },
@@ -42,6 +42,8 @@ function entry(info: RequestInfo): string {
   const errors = Object.entries(note.errors ?? {})
   if (errors.length > 0) lines.push('', ...errors.map(([errno, when]) => `- \`${errno}\`: ${when}`))
   if (note.engine !== undefined) lines.push('', `*Engines in the VMM's process:* ${note.engine}`)
+  const unserved = UNSERVED[info.name]
+  if (unserved !== undefined) lines.push('', `*Not served by our engine:* ${unserved}.`)
   return lines.join('\n')
 }
 
@@ -59,6 +61,11 @@ function exitTable(): string {
     ([name, { member, means }]) => `| ${name} | ${numbers[name]} | ${member === undefined ? '' : `\`${member}\``} | ${means} |`,
   )
   return ['| reason | number | in `kvmRun` | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+function unservedList(): string {
+  const links = Object.keys(UNSERVED).map((name) => `[${name}](#${name.toLowerCase()})`)
+  return `${links.slice(0, -1).join(', ')} and ${links.at(-1)}`
 }
 
 const INTRODUCTION = `# The KVM interface
@@ -91,7 +98,7 @@ Beside requests, an engine stands in for what a process gets from its kernel:
 - \`kvm.createEventFd()\`: eventfds for KVM_IRQFD and KVM_IOEVENTFD.
 - \`vm.trace\`: Linux's trace points; \`vm.stats()\`, \`vcpu.stats()\`: Linux's counters.
 
-Whether an engine has a request is a matter of \`KVM_CHECK_EXTENSION\`; what ours leaves out is in \`errata.md\`.`
+Whether an engine has a request is a matter of \`KVM_CHECK_EXTENSION\`. Ours does not serve ${unservedList()}. What else it leaves out is in [errata](errata.md).`
 
 export function kvmApi(): string {
   const sections = SECTIONS.map(({ title, on }) => {
