@@ -1,4 +1,7 @@
-/** An exception of the guest, thrown by microcode and caught at one place, `Cpu.attempt`. Not an `Error`: no stack is captured. */
+/**
+ * An exception of the guest. What microcode throws is caught where the engine calls it, in `Engine.microcode` and `Engine.named`, and
+ * becomes a value (`setTrap`). Not an `Error`: no stack is captured.
+ */
 export class GuestFault {
   readonly vector: number
   readonly errorCode: number | undefined
@@ -11,7 +14,10 @@ export class GuestFault {
   }
 }
 
-/** A VM exit, thrown by whatever causes it and caught at one place, the VM-entry instruction [SDM3 28 "VM Exits"]. */
+/**
+ * A VM exit [SDM3 28 "VM Exits"]. Microcode throws or returns it, and the engine makes it a value as it does with `GuestFault`; one
+ * thrown at a boundary or in a delivery goes on to `Vmx.runGuest`, where all of them end.
+ */
 export class VmExit {
   /** Basic exit reason [SDM3 Appendix C "VMX Basic Exit Reasons"]. */
   readonly reason: number

@@ -1,6 +1,6 @@
 import { Code, type ValType } from '@guestmode/wasm-emit'
 
-/** Body of a handler that is a function of its own: from a record to the next one. What it would tail-call gives its result. */
+/** Body of a handler that is a function of its own: from a record to the next one. The transfer that it ends in gives its result. */
 export class FunctionCode extends Code {
   override returnCall(func: number): this {
     return this.call(func).return()
@@ -8,13 +8,13 @@ export class FunctionCode extends Code {
 }
 
 /**
- * Body of the loop of which many handlers are cases. They share its locals, and what is a tail call in a handler means to go on
- * inside the loop.
+ * Body of the loop of which many handlers are cases. They share its locals, and the transfer that a handler ends in goes on inside
+ * the loop.
  */
 export class LoopCode extends Code {
   /** Label of the loop. */
   head = 0
-  /** What stands for the tail call of a function, by its index. */
+  /** What stands for the call of a transfer, by the function's index. */
   readonly transfers = new Map<number, () => void>()
   private readonly free = new Map<ValType, number[]>()
   private taken: { type: ValType; index: number }[] = []

@@ -1,7 +1,7 @@
 /**
  * A decoded instruction in linear memory: what its handler reads. 32 bytes, little-endian.
  *
- *   +0  u32  table index of the handler
+ *   +0  u32  number of the handler: a case of the loop, or above those an index of the table
  *   +4  u16  offset of the instruction in its page
  *   +6  u8   length in bytes
  *   +7  u8   instructions from the start of the block up to and including this one

@@ -7,7 +7,8 @@ const node = (value: Val): Node => value as Node
 
 /** Functions that generated code calls. All are indices in the module being written. */
 export interface Callees {
-  // Transfers, tail-called. As functions they give the next record, or 0 to leave the chain.
+  // Transfers: a handler ends in them by `returnCall`, of which `handler-code.ts` makes what its form needs. As functions they give
+  // the next record, or 0 to leave the chain.
   /** (rip: i64, record: i32): continues at a near-transfer target. */
   readonly jump: number
   /** (record: i32): takes a relative branch whose link is not known. */
