@@ -1,5 +1,5 @@
 /** What people get wrong: one line that says what to change, status 2 (or 4), no stack trace. The machine runs in this thread. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startSession } from '@guestmode/session'
@@ -61,18 +61,33 @@ test.each<[string[], RegExp]>([
 })
 
 test('the default guest without cache and network: the built-in one, and it says so', async () => {
-  const { status, err, out } = await run(
-    '-device',
-    'isa-debug-exit,iobase=0xf4',
-    '-m',
-    '8',
-    '-serial',
-    'stdio',
-    '-display',
-    'x11',
+  let booted = ''
+  const { streams, err } = fakeStreams({ GUESTMODE_CACHE: at('cache'), GUESTMODE_OFFLINE: '1' })
+  const startVm: StartVm = (spec, onEvent) => {
+    booted = spec.boot.kind
+    queueMicrotask(() => onEvent({ type: 'ended', end: { kind: 'power-off' }, stats: { time: 0n, vm: {}, vcpu: {} } }))
+    return { send: () => {}, terminate: () => {} }
+  }
+  expect(await main([], { streams, startVm })).toEqual({ status: 0 })
+  expect(booted).toBe('multiboot')
+  expect(err()).toMatch(
+    /is not in the cache .* A network is needed once[^]*Starting the built-in demonstration guest instead\.\n$/,
   )
-  expect([status, out]).toEqual([2, ''])
-  expect(err).toMatch(/only -display none/)
+})
+
+test.each([[], ['guests', 'get']])('a damaged file in the cache is deleted and said: %j', async (...words) => {
+  const folder = at('damaged/npm/superradcompany-microsandbox-linux-x64-gnu-0.7.2')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'libkrunfw.so.5.6.1'), 'garbage')
+  const { streams, err } = fakeStreams({ GUESTMODE_CACHE: at('damaged'), GUESTMODE_OFFLINE: '1' })
+  expect(await main(words, { streams, startVm: inThisThread })).toEqual({ status: 4 })
+  expect(err()).toMatch(/^guestmode: libkrunfw\.so\.5\.6\.1 in the cache .* was damaged and has been deleted\. .*\n$/)
+})
+
+test('a cache that cannot be written', async () => {
+  const { streams, err } = fakeStreams({ GUESTMODE_CACHE: at('text') })
+  expect(await main(['guests', 'get'], { streams, startVm: inThisThread })).toEqual({ status: 4 })
+  expect(err()).toMatch(/^guestmode: Cannot write to the cache .*\n$/)
 })
 
 test('guests get, offline and with nothing in the cache', async () => {

@@ -1,6 +1,5 @@
 /** The built page in a real browser: it boots guests, takes keys, shows how things are. */
-import { existsSync } from 'node:fs'
-import { writeSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { preview, type PreviewServer } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -96,12 +95,14 @@ describe.skipIf(noBrowser !== undefined)(noBrowser === undefined ? 'in Chromium'
     const { page, errors } = browser
     const begin = Date.now()
     await page.goto(`${address}?guest=default`)
-    await waitForScreen(page, /> *$/m, minutes(8))
+    await waitForScreen(page, /^~> /m, minutes(5))
     writeSync(1, `  the default guest in the page: prompt after ${((Date.now() - begin) / 1000).toFixed(1)} s\n`)
     await page.keyboard.type('2 + 2\n')
-    await waitForScreen(page, /^4$/m, minutes(1))
-    await page.keyboard.type('sys host | select name kernel_version | to md\n')
-    await waitForScreen(page, /6\.12\.\d+/, minutes(1))
+    await waitForScreen(page, /^4$[^]*^~> /m, minutes(1))
+    await page.keyboard.type('sys host | select kernel_version hostname\n')
+    await waitForScreen(page, /6\.12\.\d+[^]*^~> /m, minutes(1))
+    await page.keyboard.type('ls /\n')
+    await waitForScreen(page, /│ \/tmp[^]*^~> /m, minutes(1))
     await saveImage('page.png', await page.screenshot())
     expect(errors).toEqual([])
   })

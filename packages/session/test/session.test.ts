@@ -60,7 +60,8 @@ test('a reset and a triple fault build the machine anew', async () => {
   // The second guest ends in a triple fault, and no third one is left.
   await session.done
   expect(text()).toBe('one two')
-  expect(kinds()).toEqual(['started', 'output', 'reset', 'started', 'output', 'reset', 'failed'])
+  const life = kinds().filter((kind) => kind !== 'output')
+  expect(life).toEqual(['started', 'reset', 'started', 'reset', 'failed'])
   expect(last()).toMatchObject({ message: 'no guest is left' })
   expect(engine.opened()).toBe(3)
 })
