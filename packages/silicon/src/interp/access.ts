@@ -15,6 +15,8 @@ export interface Walker {
   readonly writable: boolean
   /** The page is a user page. */
   readonly userOk: boolean
+  /** Level of the entry that maps the page: above 1 it is a large page. */
+  readonly leaf: number
 }
 
 export interface AccessContext {
@@ -109,6 +111,7 @@ export class MemoryAccess {
     const offset = mem.physBase + hpa
     const privilege = (access & Access.user) !== 0 ? 1 : 0
     if (privilege === 1 || !smap || !walker.userOk) {
+      if (walker.leaf > 1) tlb.noteLargePage(high, low, walker.leaf)
       tlb.fillRead(privilege, high, low, offset)
       if ((access & Access.write) !== 0 && walker.writable && !blocks.hasCode(pageStart / 4096))
         tlb.fillWrite(privilege, high, low, offset)

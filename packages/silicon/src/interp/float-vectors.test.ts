@@ -55,6 +55,7 @@ const engine = new Engine({
   walker: {
     writable: true,
     userOk: true,
+    leaf: 1,
     walk: (_high: number, low: number): number => {
       if (low >= FLOAT_MEMORY && low < FLOAT_MEMORY + pageSize) return dataHpa + low - FLOAT_MEMORY
       return low >= codeLinear && low < codeLinear + pageSize ? codeHpa + low - codeLinear : -1

@@ -34,6 +34,7 @@ function createTestProcessor(): { engine: Engine; cpu: Cpu; raised: GuestFault[]
   const walker = {
     writable: true,
     userOk: true,
+    leaf: 1,
     walk: (_high: number, low: number): number => {
       if (low >= dataLinear && low < dataLinear + dataSize) return dataHpa + low - dataLinear
       return low >= codeLinear && low < codeLinear + 0x1000 ? codeHpa + low - codeLinear : -1

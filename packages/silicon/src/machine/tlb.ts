@@ -5,6 +5,8 @@ import { jumpEntry, jumpIndexBits, pageIndexBits, tlbEntry, type PrivateLayout }
 const indexMask = (1 << pageIndexBits) - 1
 const jumpMask = (1 << jumpIndexBits) - 1
 
+const pageNumber = (high: number, low: number): number => high * 0x10_0000 + (low >>> 12)
+
 /**
  * Cached translations, where generated code probes them: data reads and data writes, each for supervisor (0) and user (1), and
  * the jump caches from RIP to decoded code.
@@ -15,6 +17,9 @@ export class Tlb {
   private readonly stateWords: number
   /** Tables that hold anything since the last flush. */
   private readonly used = { data: [true, true], jump: [true, true] }
+  /** Page numbers within which all large pages lie that have been filled since the last flush. */
+  private largeFrom = Infinity
+  private largeTo = -Infinity
   /** Privilege whose tables the CPU state points at. */
   private privilege: 0 | 1 = 0
 
@@ -37,6 +42,8 @@ export class Tlb {
 
   flush(): void {
     const { mem, layout, used } = this
+    this.largeFrom = Infinity
+    this.largeTo = -Infinity
     for (const privilege of [0, 1] as const) {
       if (used.data[privilege]) {
         for (const table of [layout.tlbRead[privilege], layout.tlbWrite[privilege]])
@@ -54,8 +61,23 @@ export class Tlb {
     this.used.jump[privilege] = false
   }
 
+  /** A translation of a large page is about to be filled; `level` as of its entry. */
+  noteLargePage(high: number, low: number, level: number): void {
+    // 4 MiB serve for 2 MiB and 4 MiB pages.
+    const pages = level === 2 ? 1 << 10 : 1 << 18
+    const first = Math.floor(pageNumber(high, low) / pages) * pages
+    this.largeFrom = Math.min(this.largeFrom, first)
+    this.largeTo = Math.max(this.largeTo, first + pages)
+  }
+
+  /** Drops the page at (high, low), whatever its size. */
   flushPage(high: number, low: number): void {
     const { mem, layout } = this
+    const number = pageNumber(high, low)
+    if (number >= this.largeFrom && number < this.largeTo) {
+      this.flush()
+      return
+    }
     const page = low & ~0xfff
     for (const table of [...layout.tlbRead, ...layout.tlbWrite]) {
       const entry = this.entry(table, low)

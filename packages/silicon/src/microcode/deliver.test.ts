@@ -226,8 +226,8 @@ describe('exceptions that meet exceptions', () => {
     expect(combined(interrupt(0x20), noGate(0x20))).toEqual([13, 13])
   })
   test('contributory twice, page fault then contributory: double fault', () => {
-    expect(combined(exception(11, 0), noGate(11))).toEqual([11, 8, 8])
-    expect(combined(exception(14, 0), noGate(14))).toEqual([14, 8, 8])
+    expect(combined(exception(11, 0), noGate(11))).toEqual([11, 13, 8, 8])
+    expect(combined(exception(14, 0), noGate(14))).toEqual([14, 13, 8, 8])
   })
   test('contributory, then page fault: the page fault', () => {
     // The gate of vector 0 lies in an absent page of its own; the others do not.

@@ -115,13 +115,16 @@ export function deliverEvent(cpu: Cpu, event: CpuEvent): void {
       return
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error
-      const next = combine(event, exceptionOf(cpu, error))
+      // The second exception is intercepted as itself, before it may become a double fault [SDM3 26.2 "Other Causes of VM Exits"].
+      const second = exceptionOf(cpu, error)
+      intercept(cpu, second, error.linear)
+      const next = combine(event, second)
       if (next === undefined) {
         nonRoot?.tripleFault()
         cpu.state.activity = SHUTDOWN
         return
       }
-      intercept(cpu, next, next.vector === Exception.PF ? error.linear : undefined)
+      if (next !== second) intercept(cpu, next, undefined)
       event = next
     }
   }

@@ -57,6 +57,8 @@ export class PageWalker {
   userOk = false
   executable = false
   global = false
+  /** Level of the entry that maps the page: 1, or 2 and 3 for large pages. */
+  leaf = 1
   gpa = 0
 
   private readonly mem: MachineMemory
@@ -117,6 +119,7 @@ export class PageWalker {
       this.userOk = true
       this.executable = true
       this.global = false
+      this.leaf = 1
       return this.finish((linHi >>> 0) * high + (linLo >>> 0), access, true)
     }
     const cr3 = i32[this.cr3At]!
@@ -248,6 +251,7 @@ export class PageWalker {
         if (bits !== 0 && !this.mark(level, bits)) return -1
       }
     }
+    this.leaf = leaf
     this.userOk = userPage
     this.executable = mayExecute
     this.global = (low & PTE_G) !== 0 && (cr4 & CR4_PGE) !== 0

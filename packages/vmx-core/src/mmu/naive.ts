@@ -19,6 +19,8 @@ export class NaiveMmu implements Mmu {
   readonly #vcpu: Vcpu
   #tree: PageTableTree | undefined
   #levels: 3 | 4 = 3
+  /** The tree maps parts of large pages of the guest's. */
+  #hasLargePages = false
 
   constructor(vcpu: Vcpu) {
     this.#vcpu = vcpu
@@ -44,6 +46,7 @@ export class NaiveMmu implements Mmu {
   unload(): void {
     this.#tree?.free()
     this.#tree = undefined
+    this.#hasLargePages = false
   }
 
   handleEptViolation(): FaultOutcome {
@@ -74,6 +77,7 @@ export class NaiveMmu implements Mmu {
     const { walker, vm, counters: stats } = this.#vcpu
     const { gpa, mode } = walker
     const tree = (this.#tree ??= this.#createTree())
+    if (walker.pageSize > PAGE_SIZE) this.#hasLargePages = true
     const slot = vm.slots.at(gpa)!
     const large = Math.floor(gpa / LARGE_PAGE) * LARGE_PAGE
     const isLarge =
@@ -107,9 +111,14 @@ export class NaiveMmu implements Mmu {
     this.flush()
   }
 
+  /** Which entries a large page of the guest's has come to is not known: the tree goes. */
   invlpg(linear: bigint): void {
     const tree = this.#tree
     if (tree === undefined) return
+    if (this.#hasLargePages) {
+      this.flush()
+      return
+    }
     const at = tree.find(Number(linear >> 32n), Number(linear & 0xffff_ffffn), 1, this.#levels)
     if (at !== 0) tree.set(at, 0, 0)
     flushGuestTranslations(this.#vcpu, linear)
@@ -120,6 +129,8 @@ export class NaiveMmu implements Mmu {
       this.unload()
       this.#vcpu.counters.mmu_shadow_zapped++
     }
+    // While the guest has paging off the other MMU is in use, and CR3 is the guest's own.
+    if (this.#vcpu.mmu !== this) return
     this.load()
     flushGuestTranslations(this.#vcpu)
   }

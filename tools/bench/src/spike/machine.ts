@@ -61,7 +61,7 @@ export class SpikeMachine implements HostCalls {
       base: layout.state,
       tlb: this.tlb,
       blocks: this.blocks,
-      walker: { walk: (_high, low) => low >>> 0, writable: true, userOk: true },
+      walker: { walk: (_high, low) => low >>> 0, writable: true, userOk: true, leaf: 1 },
       trapOf: () => this.refuse(),
       is64BitCode: false,
       smap: false,
