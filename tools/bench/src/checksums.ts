@@ -1,4 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { getGuest } from '@guestmode/guests'
 import { benchGuest, enginesOf } from './boot.ts'
 import { runGuest } from './engines/engine.ts'
@@ -27,11 +31,24 @@ interface Case {
 
 const endLine = /@@ END (\S+) .*?chk=([0-9a-f]+)/
 
-/** Runs the benchmark as a process of this host. */
-function native(program: string, cases: string): Map<string, Case> {
-  const selected = cases === 'all' ? ['all'] : cases.split(',')
-  const { stdout, status, error } = spawnSync(program, selected, { encoding: 'latin1', maxBuffer: 1 << 24 })
-  if (error) throw error
+const applets = ['sh', 'md5sum', 'gzip', 'find', 'cut', 'wc', 'rm', 'cat', 'tr']
+
+/** Runs the guest's own script on this host, with the guest's shell. */
+function native(program: string, busybox: string, cases: string): Map<string, Case> {
+  const script = fileURLToPath(new URL('../guest/bench.sh', import.meta.url))
+  const bin = mkdtempSync(join(tmpdir(), 'guestmode-bench-'))
+  let stdout: string
+  let status: number | null
+  try {
+    symlinkSync(program, join(bin, 'vmbench'))
+    for (const applet of applets) symlinkSync(busybox, join(bin, applet))
+    const options = { encoding: 'latin1', maxBuffer: 1 << 24, env: { PATH: bin, SEL: cases } } as const
+    const run = spawnSync(join(bin, 'sh'), ['-c', `. ${script}`], options)
+    if (run.error) throw run.error
+    ;({ stdout, status } = run)
+  } finally {
+    rmSync(bin, { recursive: true, force: true })
+  }
   const found = new Map<string, Case>()
   for (const line of stdout.split('\n')) {
     const [, name, chk] = endLine.exec(line) ?? []
@@ -62,7 +79,8 @@ export async function checksums(args: readonly string[]): Promise<number> {
   for (const name of ((options['guests'] as string | undefined) ?? '686-pae,cloud-amd64').split(',')) {
     const guest = await benchGuest(name, memory, cases)
     const { vmbench } = await getGuest(`bench-${name.includes('amd64') ? 'amd64' : 'i386'}`)
-    const expected = native(vmbench!, cases)
+    const { busybox } = await getGuest(name)
+    const expected = native(vmbench!, busybox!, cases)
     for (const engine of engines) {
       const run = await runGuest(engine, guest, /@@ DONE/, seconds)
       const rows: string[][] = []
