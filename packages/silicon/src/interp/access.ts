@@ -27,9 +27,9 @@ export interface AccessContext {
   readonly walker: Walker
   /** The walker has failed: what it comes to. */
   trapOf(linHi: number, linLo: number, access: number): GuestFault | VmExit
-  readonly is64BitCode: boolean
+  is64BitCode(): boolean
   /** User pages may not be kept in the supervisor's tables (SMAP). */
-  readonly smap: boolean
+  smap(): boolean
 }
 
 /** A pending write through the bounce buffer. */
@@ -99,7 +99,7 @@ export class MemoryAccess {
 
   /** Linear-memory offset of the byte; 0: fault, -1: no memory there. Fills the TLB. */
   private translate(high: number, low: number, access: number): number {
-    const { mem, tlb, walker, blocks, smap } = this.context
+    const { mem, tlb, walker, blocks } = this.context
     if (!this.isReachable(high, low)) return 0
     const hpa = walker.walk(high, low, access)
     if (hpa < 0) {
@@ -110,7 +110,7 @@ export class MemoryAccess {
     if (pageStart + 4096 > mem.physSize) return -1
     const offset = mem.physBase + hpa
     const privilege = (access & Access.user) !== 0 ? 1 : 0
-    if (privilege === 1 || !smap || !walker.userOk) {
+    if (privilege === 1 || !this.context.smap() || !walker.userOk) {
       if (walker.leaf > 1) tlb.noteLargePage(high, low, walker.leaf)
       tlb.fillRead(privilege, high, low, offset)
       if ((access & Access.write) !== 0 && walker.writable && !blocks.hasCode(pageStart / 4096))
@@ -121,14 +121,14 @@ export class MemoryAccess {
 
   /** Canonical, where that is asked; sets the trap otherwise. */
   private isReachable(high: number, _low: number): boolean {
-    if (!this.context.is64BitCode || isCanonical(high)) return true
+    if (!this.context.is64BitCode() || isCanonical(high)) return true
     this.trap = new GuestFault(Exception.GP, 0)
     return false
   }
 
   private next(high: number, low: number): [number, number] {
     const page = ((low & ~0xfff) + 4096) >>> 0
-    return page === 0 && this.context.is64BitCode ? [(high + 1) >>> 0, 0] : [page === 0 ? 0 : high, page]
+    return page === 0 && this.context.is64BitCode() ? [(high + 1) >>> 0, 0] : [page === 0 ? 0 : high, page]
   }
 
   private gather(high: number, low: number, size: number, access: number): number {

@@ -1,4 +1,4 @@
-import { cpuState, Exception } from '@guestmode/x86'
+import { CR4_SMAP, cpuState, Exception } from '@guestmode/x86'
 import { Access, type Cpu, type Microcode } from '../cpu/cpu.ts'
 import { GuestFault, VmExit } from '../cpu/events.ts'
 import type { PrivateLayout } from '../machine/private-layout.ts'
@@ -92,7 +92,6 @@ export class Engine implements HostCalls {
     this.tlb = new Tlb(mem, layout)
     this.single = layout.records
     this.blocks = new BlockCache(mem, layout.records + (1 + crossingSlots) * 2 * Record.size, layout.recordsEnd)
-    const engine = this
     this.access = new MemoryAccess({
       mem,
       base: layout.state,
@@ -100,12 +99,8 @@ export class Engine implements HostCalls {
       blocks: this.blocks,
       walker: parts.walker,
       trapOf: (high, low, access) => parts.trapOf(high, low, access),
-      get is64BitCode() {
-        return engine.mode === longMode
-      },
-      get smap() {
-        return (mem.u32[engine.s + (f.cr4.offset >> 2)]! & (1 << 21)) !== 0
-      },
+      is64BitCode: () => this.mode === longMode,
+      smap: () => (mem.u32[this.s + (f.cr4.offset >> 2)]! & CR4_SMAP) !== 0,
     })
     this.routines = [...parts.routines.values()]
     this.popf = [...parts.routines.keys()].indexOf('popf')
