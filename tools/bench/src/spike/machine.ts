@@ -63,8 +63,8 @@ export class SpikeMachine implements HostCalls {
       blocks: this.blocks,
       walker: { walk: (_high, low) => low >>> 0, writable: true, userOk: true, leaf: 1 },
       trapOf: () => this.refuse(),
-      is64BitCode: false,
-      smap: false,
+      is64BitCode: () => false,
+      smap: () => false,
     })
     this.handlers = make(mem, layout.state, this.bound())
     const index = (shape: Shape): number => {
