@@ -56,6 +56,8 @@ export interface Outcome {
 }
 
 export const TIMEOUT = 255
+/** Our processor threw what is neither fault nor exit. */
+export const CRASH = 253
 
 export function codeOf({ instructions }: TestCase): Uint8Array {
   return Uint8Array.from(instructions.flatMap((bytes) => [...bytes]))

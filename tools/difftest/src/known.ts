@@ -1,5 +1,5 @@
 import type { Insn } from '@guestmode/x86'
-import { codeOf, type Outcome, type TestCase } from './case.ts'
+import { codeOf, CRASH, type Outcome, type TestCase } from './case.ts'
 import { decodeAt, memoryOf } from './decoding.ts'
 
 /** Differences of our interpreter that are known, and taken out of the comparison, each with its reason. */
@@ -21,6 +21,8 @@ const isFault = ({ vector }: Outcome): boolean => vector === SS || vector === GP
 
 /** Changes `ours` where it is known to differ. Returns why the case says nothing any more, if so. */
 export function settleKnown(test: TestCase, host: Outcome, ours: Outcome): string | undefined {
+  if (host.rip === 0xffff_ffff_ffff_ffffn && ours.vector === CRASH)
+    return 'RIP of all ones, the jump cache’s sign of an empty entry'
   const insn = stoppedAt(test, host)
   const memory = insn && memoryOf(insn)
   if (test.mode === 32 && host.vector === GP && memory?.seg === SEG_CS) return 'a write through CS in flat 32-bit code'

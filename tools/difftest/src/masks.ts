@@ -24,9 +24,9 @@ export interface Mask {
 export const masks: readonly Mask[] = [
   { mnemonics: ['POPA'], partial: 'registers', reason: 'a fault on the way leaves the host with the registers popped so far' },
   {
-    mnemonics: ['FBSTP'],
+    mnemonics: ['FBSTP', 'FSTP'],
     partial: 'memory',
-    reason: 'across two pages the host writes the first before it faults on the second',
+    reason: 'ten bytes across two pages: the host writes the first before it faults on the second',
   },
   {
     mnemonics: ['IRET', 'RETF', 'CALLF', 'JMPF'],

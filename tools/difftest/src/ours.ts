@@ -1,6 +1,6 @@
 import { createMachine } from '@guestmode/silicon'
 import { cpuidBits, encodeDescriptor, encodeGate, Exception, type Feature } from '@guestmode/x86'
-import { codeOf, readFxImage, TIMEOUT, writeFxImage, type Outcome, type TestCase } from './case.ts'
+import { codeOf, CRASH, readFxImage, TIMEOUT, writeFxImage, type Outcome, type TestCase } from './case.ts'
 import { code, data, imageRegions, imageSize, PAGE, regions, stack, USER_CODE_32, USER_CODE_64, USER_DATA } from './layout.ts'
 import { startOf, type Hello } from './wire.ts'
 
@@ -34,6 +34,8 @@ const access = {
 const ldtAccess = { code16: 0x00fb, data16: 0x00f3 }
 const flat = 0xffff_ffff
 const BUDGET = 300_000
+/** Stands for a triple fault. */
+const SHUTDOWN = 254
 
 /** Linux's CR0 and CR4 as far as they touch CPL 3; no alignment check, which our processor does not have. */
 const CR0 = 0x8001_0033n
@@ -198,13 +200,15 @@ export function openOurs(hello: Hello, features: ReadonlySet<Feature> | undefine
       start(test)
       core.modeChanged()
       core.flushTlb(true)
-      let left = BUDGET
-      while (state.activity === 0 && left > 0) {
-        core.run(2000)
-        left -= 2000
+      let crashed = false
+      try {
+        for (let left = BUDGET; state.activity === 0 && left > 0; left -= 2000) core.run(2000)
+      } catch {
+        crashed = true
       }
-      const result: Outcome =
-        state.activity === 1 ? outcome(image) : { ...outcome(image), vector: state.activity === 0 ? TIMEOUT : 254 }
+      const result = outcome(image)
+      if (crashed) result.vector = CRASH
+      else if (state.activity !== 1) result.vector = state.activity === 0 ? TIMEOUT : SHUTDOWN
       memory.u8.fill(0xcc, base + codeAt + test.codeOffset, base + codeAt + test.codeOffset + text.length)
       core.engine.written(codeAt + test.codeOffset, text.length)
       return result

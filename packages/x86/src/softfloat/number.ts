@@ -177,6 +177,8 @@ export function round(n: Num, format: Format, rounding: Rounding, masks: number,
   if (!(masks & UE) && (isShort || exponent + format.adjust >= format.emin)) {
     return { value: finite(sign, full.q, lsb + format.adjust), flags: UE | precision, up: full.up }
   }
+  // FSCALE alone goes that far.
+  if (!(masks & UE)) return { value: zeroNum(sign), flags: UE | PE, up: false }
   if (flush) return { value: zeroNum(sign), flags: UE | PE, up: false }
   const tinyLsb = format.emin - format.p + 1
   const tiny = cut(rounding, sign, mag, e, tinyLsb)

@@ -136,19 +136,15 @@ const store =
     }
   }
 
-/** FSTP without a stack underflow: an empty ST(0) makes ST(i) empty. */
+/** FSTP without a stack underflow: with an empty ST(0) it only pops. */
 const FSTPNCE: Semantic = (s, dst) => {
   s.requireFpu('x87')
   const from = physical(s, c32(s, 0))
   const to = physical(s, c32(s, stNumber(dst!)))
-  s.if(
-    isEmpty(s, from),
-    () => s.set('fpEmpty', s.or(s.get('fpEmpty'), s.shl(c32(s, 1), to))),
-    () => {
-      setRegister(s, to, mantissa(s, from), exponentWord(s, from))
-      markValid(s, to)
-    },
-  )
+  s.if(s.not(isEmpty(s, from)), () => {
+    setRegister(s, to, mantissa(s, from), exponentWord(s, from))
+    markValid(s, to)
+  })
   clearC1(s)
   pop(s)
 }

@@ -7,9 +7,9 @@ import { widthOf, type IntWidth } from './width.ts'
 const BOUND: Semantic = (s, index, bounds) => {
   const value = s.read(index)
   const width = widthOf(value) as IntWidth
-  const lower = s.read(s.at(bounds, 0, width))
-  const upper = s.read(s.at(bounds, width / 8, width))
-  s.if(s.or(s.ltS(value, lower), s.ltS(upper, value)), () => s.fault(BR))
+  // The upper bound is read only when the lower one holds.
+  s.if(s.ltS(value, s.read(s.at(bounds, 0, width))), () => s.fault(BR))
+  s.if(s.ltS(s.read(s.at(bounds, width / 8, width)), value), () => s.fault(BR))
 }
 
 const INTO: Semantic = (s) => {
