@@ -11,15 +11,18 @@ test('the kernel has a Multiboot header with valid addresses', () => {
   expect(header.getUint32(12, true)).toBe(header.getUint32(16, true))
 })
 
-describe.each(hotLoops.filter(({ rest }) => rest === undefined).map((loop) => [loop.name, loop] as const))('loop %s', (_, loop) => {
-  test('has as many instructions as it says', () => {
-    const { bytes } = assemble(`bits 32\nagain: ${loop.body}\ndec ecx\njnz again`)
-    let count = 0
-    for (let at = 0; at < bytes.length; count++) {
-      const result = decode(bytes, at, bytes.length, 32)
-      if (!result.ok) throw new Error(result.reason)
-      at += result.insn.length
-    }
-    expect(count).toBe(loop.instructions)
-  })
-})
+describe.each(hotLoops.filter(({ rest }) => rest === undefined).map((loop) => [loop.name, loop] as const))(
+  'loop %s',
+  (_, loop) => {
+    test('has as many instructions as it says', () => {
+      const { bytes } = assemble(`bits 32\nagain: ${loop.body}\ndec ecx\njnz again`)
+      let count = 0
+      for (let at = 0; at < bytes.length; count++) {
+        const result = decode(bytes, at, bytes.length, 32)
+        if (!result.ok) throw new Error(result.reason)
+        at += result.insn.length
+      }
+      expect(count).toBe(loop.instructions)
+    })
+  },
+)
