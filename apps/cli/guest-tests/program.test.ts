@@ -104,7 +104,7 @@ describe.runIf(script)(script ? 'on a terminal' : 'skipped: on a terminal (util-
       { wait: /terminated/ },
       { wait: /status 0[^]*\bicanon\b/ },
     ])
-    expect(output).toMatch(/ isig icanon [^]* echo /)
+    expect(output).toMatch(/[^-]isig icanon [^]*[^-]echo /)
     expect(output).toMatch(/[^-]opost/)
   })
 
