@@ -209,7 +209,9 @@ describe('intercepts', () => {
     expect(m.vmx.vmread32(Vmcs.EXIT_QUALIFICATION)).toBe(0x60_0049)
     m.poke(IO_BITMAPS + 0xc, 0)
     expect(exitOf(m, work)).toBe(ExitReason.EXTERNAL_INTERRUPT)
-    expect(exitOf(m, ({ nonRoot }) => throwIfExit(nonRoot!.io(0xffff, 2, 'in', false, false, false)))).toBe(ExitReason.IO_INSTRUCTION)
+    expect(exitOf(m, ({ nonRoot }) => throwIfExit(nonRoot!.io(0xffff, 2, 'in', false, false, false)))).toBe(
+      ExitReason.IO_INSTRUCTION,
+    )
     remove(m, Vmcs.CPU_BASED_VM_EXEC_CONTROL, x86.CPU_USE_IO_BITMAPS)
     expect(exitOf(m, work)).toBe(ExitReason.EXTERNAL_INTERRUPT)
     add(m, Vmcs.CPU_BASED_VM_EXEC_CONTROL, x86.CPU_UNCONDITIONAL_IO_EXITING)

@@ -25,7 +25,10 @@ export const u16 = { type: 'u16', count: 1 } as const
 export const u32 = { type: 'u32', count: 1 } as const
 export const u64 = { type: 'u64', count: 1 } as const
 
-export const array = <const T extends FieldType, const N extends number>(type: T, count: N): { readonly type: T; readonly count: N } => ({ type, count })
+export const array = <const T extends FieldType, const N extends number>(
+  type: T,
+  count: N,
+): { readonly type: T; readonly count: N } => ({ type, count })
 
 export type Specs = Readonly<Record<string, FieldSpec>>
 
