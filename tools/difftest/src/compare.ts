@@ -60,6 +60,12 @@ const PF = 14
 export function void_(test: TestCase, host: Outcome | undefined, ours: Outcome): string | undefined {
   if (host === undefined) return 'the runner did not survive'
   if (host.vector === TIMEOUT && ours.vector === TIMEOUT) return 'no end on either side'
+  const last = test.instructions.at(-1)
+  const insn = last === undefined ? undefined : decodeAt([...last], test.mode)
+  if (insn !== undefined && maskOf(insn.mnemonic)?.accessOrder === true && host.vector !== ours.vector) {
+    const isMemoryFault = ({ vector }: Outcome): boolean => vector === SS || vector === GP || vector === PF
+    if (isMemoryFault(host) && isMemoryFault(ours)) return 'which of several accesses faults first'
+  }
   if (isBeyondCodeLimit(test, host)) return 'a near branch beyond the limit of CS'
   if (host.vector === AC) return '#AC: CR0.AM is the host system’s'
   return undefined

@@ -25,7 +25,10 @@ export function settleKnown(test: TestCase, host: Outcome, ours: Outcome): strin
     return 'RIP of all ones, the jump cache’s sign of an empty entry'
   const insn = stoppedAt(test, host)
   const memory = insn && memoryOf(insn)
-  if (test.mode === 32 && host.vector === GP && memory?.seg === SEG_CS) return 'a write through CS in flat 32-bit code'
+  if (test.mode !== 64 && host.vector === GP && memory?.seg === SEG_CS) {
+    if (test.mode === 32) return 'a write through CS in flat 32-bit code'
+    if (insn!.mnemonic.startsWith('BT')) return 'a bit string through CS is read before it is refused'
+  }
   if (test.mode === 64 && test.instructions.some((bytes) => isMisbased(decodeAt([...bytes], test.mode), test)))
     return 'alignment checked without the base of FS or GS'
   // A non-canonical address in the stack segment.
@@ -40,10 +43,13 @@ export function settleKnown(test: TestCase, host: Outcome, ours: Outcome): strin
       ours.cr2 = host.cr2
     }
   }
-  for (const bytes of test.instructions) {
+  for (const [i, bytes] of test.instructions.entries()) {
     const each = decodeAt([...bytes], test.mode)
     if (each?.mnemonic === 'CMPS' && (each.segOverride >= 0 || test.mode === 16)) return 'CMPS with another segment than ES'
+    if (each?.mnemonic.startsWith('MASKMOV') === true && each.segOverride >= 4)
+      return 'MASKMOVQ through FS or GS shares a handler with DS'
     if (each !== undefined && each.rep !== 0 && test.mode === 64 && each.addressSize === 32) {
+      if (i < test.instructions.length - 1) return 'REP with 32-bit addresses clears the upper halves even for no iteration'
       for (const register of [RCX, RSI, RDI]) {
         const low = 0xffff_ffffn
         if ((ours.gpr[register]! & low) === (host.gpr[register]! & low)) ours.gpr[register] = host.gpr[register]!

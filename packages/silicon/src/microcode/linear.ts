@@ -3,10 +3,10 @@ import type { Cpu } from '../cpu/cpu.ts'
 import { GuestFault } from '../cpu/events.ts'
 import { isCanonical, isProtected } from './mode.ts'
 
-/** Whether `size` bytes at `offset` lie within a segment's limit. */
+/** Whether `size` bytes at `offset` lie within a segment's limit. In a segment of 4 GiB they may wrap round. */
 export function withinLimit(offset: number, size: number, limit: number, access: number): boolean {
   const last = offset + size - 1
-  if ((access & (TYPE_CODE | TYPE_EXPAND_DOWN)) !== TYPE_EXPAND_DOWN) return last <= limit
+  if ((access & (TYPE_CODE | TYPE_EXPAND_DOWN)) !== TYPE_EXPAND_DOWN) return last <= limit || limit === 0xffff_ffff
   return offset > limit && last <= ((access & AR_DB) !== 0 ? 0xffff_ffff : 0xffff)
 }
 

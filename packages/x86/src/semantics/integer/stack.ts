@@ -51,15 +51,13 @@ const PUSHA: Semantic = (s) => {
   moveStackPointer(s, s.const(32, -8 * size))
 }
 
-/** Loads upwards from the top of the stack. */
+/** Loads upwards from the top of the stack; what is there for rSP is read and dropped. */
 const POPA: Semantic = (s) => {
   const size = s.operandSize / 8
-  const values = [7, 6, 5, 4, 3, 2, 1, 0].map((register, i) =>
-    register === GPR.RSP ? undefined : topOfStack(s, s.operandSize, i * size),
-  )
+  const values = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => topOfStack(s, s.operandSize, i * size))
   moveStackPointer(s, s.const(32, 8 * size))
   values.forEach((value, i) => {
-    if (value !== undefined) s.setGpr(7 - i, value)
+    if (7 - i !== GPR.RSP) s.setGpr(7 - i, value)
   })
 }
 

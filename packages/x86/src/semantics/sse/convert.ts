@@ -210,7 +210,7 @@ const toMmx =
     writeMmx(s, dst!, lo64(s, r!))
   }
 
-/** CVTDQ2PD and CVTPI2PD are exact. Only an MMX source touches the x87 state. */
+/** CVTDQ2PD and CVTPI2PD are exact. Only an MMX source touches the x87 state and raises a pending #MF. */
 const integersToDoubles: Semantic = (s, dst, src) => {
   const mmx = isMmx(src!)
   if (mmx) requireBoth(s)
@@ -221,11 +221,11 @@ const integersToDoubles: Semantic = (s, dst, src) => {
 }
 
 const CVTPI2PS: Semantic = (s, dst, src) => {
-  // Memory is read before a pending #MF is raised.
-  s.requireFpu('sse')
+  const mmx = isMmx(src!)
+  if (mmx) requireBoth(s)
+  else s.requireFpu('sse')
   const value = lift(s, s.read(low(s, src!, 64)))
-  s.requireFpu('mmx')
-  if (isMmx(src!)) enterMmx(s)
+  if (mmx) enterMmx(s)
   const [r] = s.call(PI2PS, value)
   s.write(low(s, dst!, 64), lo64(s, r!))
 }
