@@ -102,14 +102,14 @@ describe.runIf(script)(script ? 'on a terminal' : 'skipped: on a terminal (util-
       { wait: /Ctrl-A X +quit[^]*to the guest/, send: '\x03uptime\r' },
       { wait: /ticks/, send: '\x01x' },
       { wait: /terminated/ },
-      { wait: /status 0[^]*\bicanon\b/ },
+      { wait: /status 0[^]*(?<!-)\bicanon [^]*extproc/ },
     ])
     expect(output).toMatch(/[^-]isig icanon [^]*[^-]echo /)
-    expect(output).toMatch(/[^-]opost/)
+    expect(output).toMatch(/(?<!-)\bopost/)
   })
 
   test('a bad command line leaves it alone', async () => {
-    await onTerminal(`${guestmode} -kernel /none`, [{ wait: /there is no such file[^]*status 2[^]* icanon / }])
+    await onTerminal(`${guestmode} -kernel /none`, [{ wait: /there is no such file[^]*status 2[^]*(?<!-)\bicanon / }])
   })
 })
 
