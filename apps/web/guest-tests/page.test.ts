@@ -93,6 +93,8 @@ describe.skipIf(noBrowser !== undefined)(noBrowser === undefined ? 'in Chromium'
       skip(reason)
     }
     const { page, errors } = browser
+    // What the tests before it have provoked is no error of this one.
+    errors.length = 0
     const begin = Date.now()
     await page.goto(`${address}?guest=default`)
     await waitForScreen(page, /^~> /m, minutes(5))
