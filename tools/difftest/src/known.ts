@@ -31,6 +31,8 @@ export function settleKnown(test: TestCase, host: Outcome, ours: Outcome): strin
   }
   if (test.mode === 64 && test.instructions.some((bytes) => isMisbased(decodeAt([...bytes], test.mode), test)))
     return 'alignment checked without the base of FS or GS'
+  if (test.mode !== 64 && host.vector === PF && ours.vector === GP && memory !== undefined && memory.seg >= 4)
+    return 'an operand in a flat FS or GS does not wrap round'
   // A non-canonical address in the stack segment.
   if (test.mode === 64 && host.vector === SS && ours.vector === GP) ours.vector = SS
   if (host.vector === SS && ours.vector === GP && memory?.seg === SEG_SS && memory.width >= 128)
