@@ -23,6 +23,8 @@ function registerOffset({ cls, index }: RegOperand): number {
   }
 }
 
+const RDI = 7
+
 /** How far RIP reaches after a transfer of this operand size. */
 const ipMaskOf = (operandSize: 16 | 32 | 64): number => ipMask[operandSize]
 
@@ -58,7 +60,8 @@ export class RecordWriter {
           mem.u16[(at + Record.registers[registers++]!) >> 1] = registerOffset(operand)
           break
         case 'mem':
-          this.writeMemory(at, operand, codeWidth)
+          // The destination of a string instruction is ES:rDI: its handler knows.
+          if (!isString(insn.mnemonic) || operand.base !== RDI) this.writeMemory(at, operand, codeWidth)
           break
         case 'imm':
           if (immediates++ > 0) mem.i32[(at + Record.displacement) >> 2] = operand.value

@@ -24,15 +24,15 @@ function operandBits(operand: Operand | undefined): number {
   }
 }
 
-/** A number that is the same for two instructions only if their shapes are (see `shapeKey`); cheaper to make than the key. 48 bits. */
+/** A number that is the same for two instructions only if their shapes are (see `shapeKey`); cheaper to make than the key. 51 bits. */
 export function signatureOf(insn: Insn, modeNumber: number): number {
-  const [a, b] = insn.operands
+  const [a, b, c] = insn.operands
   const facts =
     modeNumber |
     (sizeCode(insn.operandSize) << 4) |
     (sizeCode(insn.addressSize) << 6) |
     ((insn.rep & 3) << 8) |
     ((insn.cc & 0xf) << 10)
-  const operands = operandBits(a) | (operandBits(b) << 9)
-  return (insn.row.id * 0x4_0000 + operands) * 0x4000 + facts
+  const operands = operandBits(a) | (operandBits(b) << 9) | (operandBits(c) << 18)
+  return (insn.row.id * 0x800_0000 + operands) * 0x4000 + facts
 }

@@ -6,7 +6,7 @@ export const pageIndexBits = 10
 /** A TLB entry: u64 tag (linear page address; -1 = empty), u32 addend (linear address + addend = linear-memory offset, mod 2^32). */
 export const tlbEntry = { log2Size: 4, tag: 0, addend: 8 } as const
 
-/** A jump-cache entry: u64 tag (linear address of the code; -1 = empty), u32 record. */
+/** A jump-cache entry: u64 tag (RIP; not canonical = empty), u32 record. */
 export const jumpEntry = { log2Size: 4, tag: 0, record: 8 } as const
 export const jumpIndexBits = 12
 

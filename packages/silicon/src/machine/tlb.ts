@@ -5,6 +5,9 @@ import { jumpEntry, jumpIndexBits, pageIndexBits, tlbEntry, type PrivateLayout }
 const indexMask = (1 << pageIndexBits) - 1
 const jumpMask = (1 << jumpIndexBits) - 1
 
+/** Every byte of an unused jump-cache entry: its tag is no canonical address, and so no RIP. */
+const emptyJump = 0x80
+
 const pageNumber = (high: number, low: number): number => high * 0x10_0000 + (low >>> 12)
 
 /**
@@ -57,7 +60,7 @@ export class Tlb {
   flushJumps(privilege: 0 | 1): void {
     if (!this.used.jump[privilege]) return
     const table = this.layout.jumpCache[privilege]
-    this.mem.u8.fill(0xff, table, table + this.layout.jumpBytes)
+    this.mem.u8.fill(emptyJump, table, table + this.layout.jumpBytes)
     this.used.jump[privilege] = false
   }
 
