@@ -82,7 +82,7 @@ test.for(['installer-amd64', 'installer-i386'])('%s: its language menu', async (
   if (!all) context.skip('a long one: npm run test:guests')
   const { kernel, initrd } = await files(guest, context)
   const result = await runGuestmode(
-    ['-m', '768M', '-kernel', kernel as string, '-initrd', initrd as string, '-append', 'console=ttyS0 quiet'],
+    ['-m', '1G', '-kernel', kernel as string, '-initrd', initrd as string, '-append', 'console=ttyS0 quiet'],
     [{ wait: /Select a language|Choose the language/ }],
     { timeoutMs: minutes(10), stopAfterSteps: true },
   )
