@@ -122,6 +122,20 @@ test('trace points', async () => {
   expect(lines.every((line) => /^kvm_(exit|pio): /.test(line))).toBe(true)
 })
 
+test('with -icount two runs are the same run', async () => {
+  const args = ['demo', '-icount', '-seed', '1', '-rtc', 'base=2026-01-01', '-append', 'run:uptime;ps;halt']
+  const [first, second] = [await runGuestmode(args, [], { timeoutMs }), await runGuestmode(args, [], { timeoutMs })]
+  expect(first.output).toMatch(/\d+ ticks/)
+  expect(second.output).toBe(first.output)
+})
+
+test('shadow page tables in place of EPT', async () => {
+  const args = ['demo', '-accel', 'guestmode,mmu=naive', '-append', 'run:halt']
+  const { status, output } = await runGuestmode(args, [{ wait: PROMPT }], { timeoutMs })
+  expect(status).toBe(0)
+  expect(output).not.toContain('FAILED')
+})
+
 /** A multiboot kernel that consists of this code. */
 function multiboot(code: readonly number[]): Uint8Array {
   const image = new Uint8Array(4096)
